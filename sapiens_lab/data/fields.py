@@ -1,0 +1,122 @@
+"""The annotations of a person, and how a change of the picture moves each one.
+
+Every field is a value with one method, ``warp(matrix, size)``: ``matrix (2, 3)`` maps source to
+output pixels and ``size`` is the output (height, width). A matrix with negative determinant is a
+mirror: it also exchanges what is named left and right. A new modality is one more class here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapiens_lab import geometry
+from sapiens_lab.geometry import Matrix
+
+_NO_PAIRS = (
+    "a mirrored {what} has left and right exchanged, but its left/right pairs are not known; "
+    "name them in the {source}, or take the mirror out of the transforms"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A photograph."""
+
+    pixels: NDArray[np.uint8]  # (H, W, 3) RGB
+    border: tuple[int, int, int] = (0, 0, 0)  # colour outside the picture
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def warp(self, matrix: Matrix, size: tuple[int, int], *, antialias: bool = False) -> Image:
+        """Sample bilinearly; ``antialias`` averages blocks first where the picture shrinks."""
+        pixels = geometry.warp(self.pixels, matrix, size, border=self.border, antialias=antialias)
+        return replace(self, pixels=pixels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keypoints:
+    """Named points of one person."""
+
+    xy: NDArray[np.float32]  # (K, 2) pixels
+    visible: NDArray[np.uint8]  # (K,) 0 unlabelled, 1 labelled but hidden, 2 visible
+    mirror_index: NDArray[np.int64] | None  # (K,) the point that each becomes in a mirror
+
+    def warp(self, matrix: Matrix, size: tuple[int, int]) -> Keypoints:  # noqa: ARG002
+        """Move the points; those that leave the picture keep their true place outside it.
+
+        Raises:
+            ValueError: the matrix mirrors and the left/right pairs are not known.
+        """
+        xy = geometry.apply(matrix, self.xy).astype(np.float32)
+        if not geometry.is_mirroring(matrix):
+            return replace(self, xy=xy)
+        if self.mirror_index is None:
+            raise ValueError(_NO_PAIRS.format(what="skeleton", source="skeleton's YAML"))
+        return replace(self, xy=xy[self.mirror_index], visible=self.visible[self.mirror_index])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelMap:
+    """A class id for every pixel."""
+
+    ids: NDArray[np.uint8]  # (H, W)
+    mirror_index: NDArray[np.int64] | None  # (C,) the class that each becomes in a mirror
+    ignore_index: int = 255
+
+    def warp(self, matrix: Matrix, size: tuple[int, int]) -> LabelMap:
+        """Take the nearest pixel; what lies outside the picture is ignored.
+
+        Raises:
+            ValueError: the matrix mirrors and the left/right pairs are not known.
+        """
+        ids = geometry.warp(self.ids, matrix, size, nearest=True, border=self.ignore_index)
+        if not geometry.is_mirroring(matrix):
+            return replace(self, ids=ids)
+        if self.mirror_index is None:
+            raise ValueError(_NO_PAIRS.format(what="part map", source="class list's YAML"))
+        table = np.arange(256, dtype=np.uint8)
+        table[: len(self.mirror_index)] = self.mirror_index
+        return replace(self, ids=table[ids])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthMap:
+    """Distance along the viewing axis."""
+
+    depth: NDArray[np.float32]  # (H, W), larger is farther; in metres where the source is metric
+    valid: NDArray[np.bool_]  # (H, W)
+
+    def warp(self, matrix: Matrix, size: tuple[int, int]) -> DepthMap:
+        """Take the nearest pixel; what lies outside the picture is invalid."""
+        return DepthMap(
+            depth=geometry.warp(self.depth, matrix, size, nearest=True),
+            valid=_warp_mask(self.valid, matrix, size),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalMap:
+    """Direction of the surface in the camera's frame: x right, y down, z away from the viewer."""
+
+    normal: NDArray[np.float32]  # (H, W, 3) unit length where valid
+    valid: NDArray[np.bool_]  # (H, W)
+
+    def warp(self, matrix: Matrix, size: tuple[int, int]) -> NormalMap:
+        """Take the nearest pixel and turn x and y as the picture turns; a mirror negates x."""
+        normal = geometry.warp(self.normal, matrix, size, nearest=True)
+        turn = np.eye(3, dtype=np.float32)
+        turn[:2, :2] = geometry.rotation_part(matrix)
+        return NormalMap(normal=normal @ turn.T, valid=_warp_mask(self.valid, matrix, size))
+
+
+def _warp_mask(
+    mask: NDArray[np.bool_], matrix: Matrix, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    pixels = geometry.warp(mask.view(np.uint8), matrix, size, nearest=True)
+    return pixels.view(np.bool_)

@@ -1,0 +1,168 @@
+"""2x3 affine matrices in pixel coordinates, and the one function that samples pixels through them.
+
+Every geometric change of a sample is a product of these matrices, so pixels, points and vectors
+are moved once and by the same numbers. Integer coordinates are pixel centres: a picture of width
+``W`` spans ``-0.5 .. W - 0.5``, mirrors by ``x -> W - 1 - x`` and resizes by
+``x -> (x + 0.5) * s - 0.5``. Points are ``(x, y)``, sizes ``(height, width)``, boxes ``xyxy``;
+``y`` points down, so a positive angle turns clockwise on the screen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix: TypeAlias = NDArray[np.float64]  # (2, 3), maps (x, y, 1) to (x', y')
+Array: TypeAlias = NDArray[Any]
+
+
+def identity() -> Matrix:
+    """Return the matrix that moves nothing."""
+    return np.eye(2, 3)
+
+
+def compose(outer: Matrix, inner: Matrix) -> Matrix:
+    """Return the matrix that applies ``inner`` first and ``outer`` second."""
+    return np.asarray(outer @ np.vstack([inner, (0.0, 0.0, 1.0)]))
+
+
+def invert(matrix: Matrix) -> Matrix:
+    """Return the inverse; raises ``numpy.linalg.LinAlgError`` if the matrix flattens the plane."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.hstack([linear, -linear @ matrix[:, 2:]])
+
+
+def apply(matrix: Matrix, xy: Array) -> NDArray[np.float64]:
+    """Move points ``(..., 2)``; computed and returned in float64."""
+    return np.asarray(xy, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def translate(x: float, y: float) -> Matrix:
+    """Return a shift by ``(x, y)`` pixels."""
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
+
+
+def rotate(angle_deg: float, center: Array) -> Matrix:
+    """Return a rotation about ``center (2,)``, clockwise on the screen for a positive angle."""
+    c, s = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    return _about(np.array([[c, -s], [s, c]]), center)
+
+
+def scale(factor: float, center: Array) -> Matrix:
+    """Return an enlargement by ``factor`` that keeps ``center (2,)`` in place."""
+    return _about(np.diag([factor, factor]), center)
+
+
+def mirror(center_x: float) -> Matrix:
+    """Return the left-right reflection about the vertical line ``x = center_x``."""
+    return np.array([[-1.0, 0.0, 2 * center_x], [0.0, 1.0, 0.0]])
+
+
+def resize(source: tuple[int, int], target: tuple[int, int]) -> Matrix:
+    """Return the half-pixel-centre resize from size ``source`` to ``target``, both (height, width).
+
+    This is what ``cv2.resize`` and ``F.interpolate(align_corners=False)`` do.
+    """
+    sy, sx = target[0] / source[0], target[1] / source[1]
+    return np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5]])
+
+
+def crop(bbox: Array, size: tuple[int, int]) -> Matrix:
+    """Return the unbiased (UDP) crop that lays the box's edges on the outer pixel centres.
+
+    Huang et al., "The Devil is in the Details", CVPR 2020, section 3: the unit of length is the
+    gap between pixels, so a box of width ``w`` becomes ``size[1] - 1`` gaps.
+    """
+    x1, y1, x2, y2 = (float(v) for v in bbox)
+    sx, sy = (size[1] - 1) / (x2 - x1), (size[0] - 1) / (y2 - y1)
+    return np.array([[sx, 0.0, -sx * x1], [0.0, sy, -sy * y1]])
+
+
+def is_mirroring(matrix: Matrix) -> bool:
+    """Tell whether left and right change places."""
+    return bool(np.linalg.det(matrix[:, :2]) < 0)
+
+
+def rotation_part(matrix: Matrix) -> NDArray[np.float64]:
+    """Return the orthogonal ``(2, 2)`` matrix nearest to the linear part (polar decomposition).
+
+    It holds the turn and, with determinant -1, the mirror, but no scale: what directions need.
+    """
+    u, _, vt = np.linalg.svd(matrix[:, :2])
+    return np.asarray(u @ vt)
+
+
+def bbox_center(bbox: Array) -> NDArray[np.float64]:
+    """Return the middle ``(2,)`` of a box ``(4,)`` xyxy."""
+    box = np.asarray(bbox, np.float64)
+    return (box[:2] + box[2:]) / 2
+
+
+def bbox_around(center: Array, extent: Array) -> NDArray[np.float32]:
+    """Return the box xyxy of (width, height) ``extent (2,)`` about ``center (2,)``."""
+    half = np.asarray(extent, np.float64) / 2
+    return np.concatenate([center - half, center + half]).astype(np.float32)
+
+
+def grow_to_aspect(bbox: Array, aspect: float) -> NDArray[np.float32]:
+    """Grow one side of a box about its middle until width / height equals ``aspect``."""
+    w, h = (float(v) for v in np.asarray(bbox[2:], np.float64) - np.asarray(bbox[:2], np.float64))
+    extent = (w, w / aspect) if w > aspect * h else (h * aspect, h)
+    return bbox_around(bbox_center(bbox), np.array(extent))
+
+
+def warp(
+    pixels: Array,
+    matrix: Matrix,
+    size: tuple[int, int],
+    *,
+    nearest: bool = False,
+    border: float | tuple[float, ...] = 0,
+    antialias: bool = False,
+) -> Array:
+    """Sample a picture through a matrix: output pixel ``matrix @ p`` shows input pixel ``p``.
+
+    Args:
+        pixels: ``(H, W)`` or ``(H, W, C <= 4)``, uint8 or float32.
+        matrix: source to output.
+        size: output (height, width).
+        nearest: take the nearest pixel instead of the bilinear mean of four.
+        border: value outside the source.
+        antialias: average whole blocks first where the matrix shrinks by two or more; plain
+            bilinear sampling, which the official pipeline uses, would skip pixels there.
+
+    Returns:
+        Array of the input's dtype, ``(height, width)`` or ``(height, width, C)``.
+    """
+    if antialias and (factor := int(1 / max_scale(matrix) + 1e-6)) >= 2:
+        pixels, block = _shrink(pixels, factor)
+        matrix = compose(matrix, invert(block))
+    flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    value = border if isinstance(border, tuple) else (border,) * 4
+    return np.asarray(
+        cv2.warpAffine(pixels, matrix, size[::-1], flags=flags, borderValue=value)  # (w, h) in cv2
+    )
+
+
+def max_scale(matrix: Matrix) -> float:
+    """Return the largest factor by which the matrix stretches a length."""
+    return float(np.linalg.norm(matrix[:, :2], ord=2))
+
+
+def _about(linear: Array, center: Array) -> Matrix:
+    c = np.asarray(center, np.float64)
+    return np.hstack([linear, (c - linear @ c)[:, None]])
+
+
+def _shrink(pixels: Array, factor: int) -> tuple[Array, Matrix]:
+    """Average ``factor`` x ``factor`` blocks; a remainder at the right and bottom is dropped."""
+    height, width = pixels.shape[0] // factor, pixels.shape[1] // factor
+    if min(height, width) == 0:
+        return pixels, identity()
+    whole = pixels[: height * factor, : width * factor]
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return small, resize((height * factor, width * factor), (height, width))
