@@ -115,8 +115,6 @@ class NormalMap:
         return NormalMap(normal=normal @ turn.T, valid=_warp_mask(self.valid, matrix, size))
 
 
-def _warp_mask(
-    mask: NDArray[np.bool_], matrix: Matrix, size: tuple[int, int]
-) -> NDArray[np.bool_]:
+def _warp_mask(mask: NDArray[np.bool_], matrix: Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
     pixels = geometry.warp(mask.view(np.uint8), matrix, size, nearest=True)
     return pixels.view(np.bool_)

@@ -1,0 +1,177 @@
+"""One DataModule for every task: data sets in, batches out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import cv2
+import lightning as L
+from torch.utils.data import DataLoader, Dataset
+
+from sapiens_lab.data.loading import EpochSampler, TransformedDataset
+from sapiens_lab.data.sample import Batch, Sample, collate
+from sapiens_lab.data.transforms import Transform
+
+log = logging.getLogger(__name__)
+
+DatasetFactory = Callable[[], Dataset[Sample]]
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A data set with work to do once, before training: rendering, decoding, indexing."""
+
+    def prepare(self, num_workers: int) -> None:
+        """Do the work; called in one process only, and again only if something is missing."""
+
+
+class DataModule(L.LightningDataModule):
+    """Build the data sets that a stage needs and serve them in reproducible batches.
+
+    Args:
+        train: makes the training set; not called when only evaluating.
+        val: makes the validation set.
+        test: makes the test set; the validation set by default.
+        train_transforms: named steps, in order. Names let a config replace one.
+        eval_transforms: the same for validation and test.
+        batch_size: samples of one step in one process.
+        eval_batch_size: the same without gradients; ``batch_size`` by default.
+        num_workers: loading processes; ``None`` takes the number of cores, at most 8.
+        seed: of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: DatasetFactory,
+        val: DatasetFactory,
+        test: DatasetFactory | None = None,
+        train_transforms: Mapping[str, Transform | None],
+        eval_transforms: Mapping[str, Transform | None],
+        batch_size: int,
+        eval_batch_size: int | None = None,
+        num_workers: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"data.batch_size is {batch_size}; it must be at least 1")
+        self._factories = {"train": train, "val": val, "test": test or val}
+        self._transforms = {"train": _chain(train_transforms), "eval": _chain(eval_transforms)}
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.num_workers = _num_cores() if num_workers is None else num_workers
+        self.seed = seed
+        self._datasets: dict[str, Dataset[Sample]] = {}
+        self._resume: dict[str, int] | None = None  # {"epoch", "batch"} of a checkpoint
+
+    def dataset(self, split: str) -> Dataset[Sample]:
+        """Return the source-frame data set of ``train``, ``val`` or ``test``, built once.
+
+        Raises:
+            ValueError: the set is empty.
+        """
+        if split not in self._datasets:
+            dataset = self._factories[split]()
+            if len(dataset) == 0:  # type: ignore[arg-type]  # see TransformedDataset.__len__
+                raise ValueError(f"the {split} set is empty: {dataset!r}")
+            self._datasets[split] = dataset
+        return self._datasets[split]
+
+    def prepare_data(self) -> None:
+        """Let the data sets do their one-time work (Lightning calls this in one process)."""
+        for split in self._splits():
+            dataset = self.dataset(split)
+            if isinstance(dataset, Preparable):
+                dataset.prepare(max(1, self.num_workers))
+
+    def setup(self, stage: str) -> None:
+        """Build the data sets of a stage, so that what is wrong with them is said at once."""
+        for split in self._splits():
+            self.dataset(split)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return the shuffled, augmented training batches, continuing where a run stopped."""
+        loader = self._loader("train", "train", self.batch_size, train=True)
+        if self._resume is not None:
+            sampler = loader.sampler
+            assert isinstance(sampler, EpochSampler)
+            sampler.epoch = self._resume["epoch"]
+            sampler.skip = self._resume["batch"] * self.batch_size
+            self._resume = None
+        return loader
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Return the validation batches in the data set's order."""
+        return self._loader("val", "eval", self.eval_batch_size, train=False)
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """Return the test batches in the data set's order."""
+        return self._loader("test", "eval", self.eval_batch_size, train=False)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the place in the data as (epoch, batches of it), counted by optimiser steps."""
+        trainer = self.trainer
+        if trainer is None or trainer.num_training_batches in (0, float("inf")):
+            return {}
+        accumulate = trainer.accumulate_grad_batches
+        steps_per_epoch = -(-int(trainer.num_training_batches) // accumulate)
+        epoch, step = divmod(trainer.global_step, steps_per_epoch)
+        return {"epoch": epoch, "batch": step * accumulate}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Remember the place for the next training loader."""
+        self._resume = state_dict or None
+
+    def _splits(self) -> tuple[str, ...]:
+        testing = self.trainer is not None and self.trainer.testing
+        return ("test",) if testing else ("train", "val")
+
+    def _loader(
+        self, split: str, transforms: str, batch_size: int, *, train: bool
+    ) -> DataLoader[Sample]:
+        dataset = TransformedDataset(
+            self.dataset(split), transforms=self._transforms[transforms], seed=self.seed
+        )
+        trainer = self.trainer
+        sampler = EpochSampler(
+            len(dataset),
+            shuffle=train,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            fill=train,
+        )
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            # A last batch of another size would make one step of every epoch differ.
+            drop_last=train and len(sampler) >= batch_size,
+            pin_memory=bool(trainer and trainer.strategy.root_device.type == "cuda"),
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=_one_thread if self.num_workers else None,
+        )
+
+    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
+        """Move a batch without waiting for it."""
+        return batch.to(device, non_blocking=True)
+
+
+def _chain(transforms: Mapping[str, Transform | None]) -> tuple[Transform, ...]:
+    """Drop the steps that a config has switched off with ``null``."""
+    return tuple(step for step in transforms.values() if step is not None)
+
+
+def _num_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def _one_thread(worker_id: int) -> None:  # noqa: ARG001
+    """Keep a loading process on one core: OpenCV's own threads would only fight its siblings."""
+    cv2.setNumThreads(1)
