@@ -172,6 +172,6 @@ def _num_cores() -> int:
     return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
-def _one_thread(worker_id: int) -> None:  # noqa: ARG001
+def _one_thread(worker_id: int) -> None:
     """Keep a loading process on one core: OpenCV's own threads would only fight its siblings."""
     cv2.setNumThreads(1)

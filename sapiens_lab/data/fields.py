@@ -47,7 +47,7 @@ class Keypoints:
     visible: NDArray[np.uint8]  # (K,) 0 unlabelled, 1 labelled but hidden, 2 visible
     mirror_index: NDArray[np.int64] | None  # (K,) the point that each becomes in a mirror
 
-    def warp(self, matrix: Matrix, size: tuple[int, int]) -> Keypoints:  # noqa: ARG002
+    def warp(self, matrix: Matrix, size: tuple[int, int]) -> Keypoints:
         """Move the points; those that leave the picture keep their true place outside it.
 
         Raises:

@@ -16,7 +16,7 @@ from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, Normal
 from sapiens_lab.geometry import Matrix
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Meta:
     """Where a sample comes from, and how its pixels got where they are."""
 
@@ -24,6 +24,7 @@ class Meta:
     image_id: int  # shared by the people of one picture
     path: str
     size: tuple[int, int]  # source (height, width)
+    bbox: NDArray[np.float32]  # (4,) xyxy, source pixels, as annotated or detected
     matrix: Matrix = field(default_factory=geometry.identity)  # source -> input pixels
     bbox_score: float = 1.0  # of the detector; 1 for annotated boxes
 
