@@ -39,6 +39,7 @@ class DataModule(L.LightningDataModule):
         eval_transforms: the same for validation and test.
         batch_size: samples of one step in one process.
         eval_batch_size: the same without gradients; ``batch_size`` by default.
+        limit: use only the first so many samples of every set (to try things).
         num_workers: loading processes; ``None`` takes the number of cores, at most 8.
         seed: of order and augmentation.
     """
@@ -53,6 +54,7 @@ class DataModule(L.LightningDataModule):
         eval_transforms: Mapping[str, Transform | None],
         batch_size: int,
         eval_batch_size: int | None = None,
+        limit: int | None = None,
         num_workers: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -63,6 +65,7 @@ class DataModule(L.LightningDataModule):
         self._transforms = {"train": _chain(train_transforms), "eval": _chain(eval_transforms)}
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.num_workers = _num_cores() if num_workers is None else num_workers
+        self.limit = limit
         self.seed = seed
         self._datasets: dict[str, Dataset[Sample]] = {}
         self._resume: dict[str, int] | None = None  # {"epoch", "batch"} of a checkpoint
@@ -133,7 +136,10 @@ class DataModule(L.LightningDataModule):
         self, split: str, transforms: str, batch_size: int, *, train: bool
     ) -> DataLoader[Sample]:
         dataset = TransformedDataset(
-            self.dataset(split), transforms=self._transforms[transforms], seed=self.seed
+            self.dataset(split),
+            transforms=self._transforms[transforms],
+            seed=self.seed,
+            limit=self.limit,
         )
         trainer = self.trainer
         sampler = EpochSampler(

@@ -33,17 +33,25 @@ class TransformedDataset(Dataset[Sample]):
         dataset: yields source-frame samples by index.
         transforms: applied in order; a rejected draw is replaced by one of another sample.
         seed: of the run.
+        limit: use only the first so many samples.
     """
 
     def __init__(
-        self, dataset: Dataset[Sample], *, transforms: Iterable[Transform], seed: int = 0
+        self,
+        dataset: Dataset[Sample],
+        *,
+        transforms: Iterable[Transform],
+        seed: int = 0,
+        limit: int | None = None,
     ) -> None:
         self.dataset = dataset
         self.transforms: Sequence[Transform] = tuple(transforms)
         self.seed = seed
+        self.limit = limit
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
+        length = len(self.dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
+        return length if self.limit is None else min(length, self.limit)
 
     def __getitem__(self, key: Key) -> Sample:
         rng = np.random.default_rng([self.seed, key.epoch, key.index])

@@ -1,0 +1,156 @@
+"""The training loop of every task, as one LightningModule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from sapiens_lab.data.sample import Batch
+from sapiens_lab.tasks.task import Task
+
+CHECKPOINT_KEY = "sapiens_lab"  # where a checkpoint says what it was trained for
+
+
+class Learner(L.LightningModule):
+    """Fit a model to a task.
+
+    Args:
+        model: pictures ``(B, 3, H, W)`` uint8 -> the output that the task understands.
+        task: loss, meaning and metrics of the output.
+        optimizer: called with the model.
+        scheduler: called with the optimiser and ``num_steps``; steps after every batch.
+        seed: of what the model draws in training (dropout, masks).
+        compile: run the model through ``torch.compile``; checkpoints stay the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        task: Task,
+        optimizer: Callable[[nn.Module], Optimizer],
+        scheduler: Callable[..., LRScheduler] | None = None,
+        seed: int = 0,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.seed = seed
+        self.undefined: dict[str, str] = {}  # numbers the last evaluation could not give, and why
+        self._make_optimizer, self._make_scheduler = optimizer, scheduler
+        if compile:
+            self.model.compile()
+
+    def setup(self, stage: str) -> None:
+        """Show the task its evaluation set."""
+        split = "test" if stage == "test" else "val"
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]  # set by the Trainer
+        limits = (self.trainer.limit_val_batches, self.trainer.limit_test_batches)
+        partial = datamodule.limit is not None or limits != (1.0, 1.0)
+        self.task.bind(datamodule.dataset(split), partial=partial)
+
+    # ---- steps -----------------------------------------------------------------------------------
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed the step by its number, so that a continued run draws what the first would have."""
+        entropy = [self.seed, self.global_rank, self.trainer.global_step, batch_idx]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        terms = self.task.compute_loss(self.model(batch.image), batch)
+        return self._log_loss("train", terms, len(batch))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Sequence[Any]:
+        """Return the predictions of a batch."""
+        return self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Sequence[Any]:
+        """Return the predictions of a batch."""
+        return self._evaluate("test", batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the numbers of the validation set."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the numbers of the test set."""
+        self._log_metrics("test")
+
+    def _evaluate(self, stage: str, batch: Batch) -> Sequence[Any]:
+        output = self.model(batch.image)
+        self._log_loss(stage, self.task.compute_loss(output, batch), len(batch))
+        output = self.task.refine(output, self.model, batch.image)
+        predictions = self.task.predict(output, batch)
+        self.task.update_metrics(predictions, batch)
+        return predictions
+
+    def _log_loss(self, stage: str, terms: Mapping[str, Tensor], batch_size: int) -> Tensor:
+        total = torch.stack(list(terms.values())).sum()
+        named = {f"{stage}/loss": total}
+        if len(terms) > 1:
+            named |= {f"{stage}/loss_{name}": value for name, value in terms.items()}
+        training = stage == "train"
+        self.log_dict(
+            {name: value.detach() for name, value in named.items()},
+            batch_size=batch_size,
+            prog_bar=training,
+            on_step=training,
+            on_epoch=not training,
+            sync_dist=not training,
+        )
+        return total
+
+    def _log_metrics(self, stage: str) -> None:
+        # Metrics are already summed over processes, so every process logs the same numbers.
+        numbers, self.undefined = self.task.compute_metrics()
+        self.log_dict({f"{stage}/{name}": value for name, value in numbers.items()})
+
+    # ---- optimiser and checkpoint ----------------------------------------------------------------
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimiser and, where there is one, the schedule over the whole run."""
+        optimizer = self._make_optimizer(self.model)
+        if self._make_scheduler is None:
+            return optimizer
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = self._make_scheduler(optimizer, num_steps=num_steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write down what the weights were trained for."""
+        checkpoint[CHECKPOINT_KEY] = self.task.describe()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that were trained for something else.
+
+        Raises:
+            ValueError: the checkpoint's skeleton or classes are not this task's.
+        """
+        for name, ours in self.task.describe().items():
+            theirs = checkpoint.get(CHECKPOINT_KEY, {}).get(name, ours)
+            if theirs != ours:
+                raise ValueError(
+                    f"the checkpoint was trained for another {name}: it has {_short(theirs)}, "
+                    f"this run has {_short(ours)}. Give the same `{name}=` as in training to "
+                    "evaluate or continue it, or start from its weights with `weights=PATH`, "
+                    "which makes a new last layer"
+                )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"{len(value)} ({', '.join(map(str, value[:3]))}, ...)"
+    return str(value)

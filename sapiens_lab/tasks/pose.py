@@ -1,0 +1,144 @@
+"""Top-down 2D pose: one person in, one heatmap a keypoint out (Sapiens paper, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.sample import Batch, Meta
+from sapiens_lab.heatmaps import HeatmapCodec, flip_heatmaps
+from sapiens_lab.metrics.pose import OksAP
+from sapiens_lab.tasks.task import Model, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PosePrediction:
+    """The keypoints of one person."""
+
+    keypoints: NDArray[np.float32]  # (K, 2) xy, source pixels
+    scores: NDArray[np.float32]  # (K,) height of the heatmap's peak, about 0..1
+
+
+class PoseTask(Task):
+    """Learn heatmaps, read keypoints off them, measure them in the source picture.
+
+    Args:
+        skeleton: the keypoint set, by name, path or value.
+        sigma: width of the target's Gaussian in heatmap pixels.
+        loss: called with predicted and true heatmaps ``(B, K, h, w)`` and weights ``(B, K)``.
+        metrics: ``OksAP``, or metrics that compare points (``PCK``, ``NME``).
+        flip_test: average the heatmaps with those of the mirrored picture (official: yes).
+    """
+
+    def __init__(
+        self,
+        *,
+        skeleton: str | Skeleton,
+        sigma: float,
+        loss: nn.Module,
+        metrics: Mapping[str, Metric],
+        flip_test: bool = True,
+    ) -> None:
+        super().__init__(loss=loss, metrics=metrics)
+        self.skeleton = Skeleton.load(skeleton)
+        self.sigma = sigma
+        self.flip_test = flip_test and self.skeleton.mirror_index is not None
+
+    def bind(self, dataset: Any, *, partial: bool) -> None:
+        """Hand the annotated people to the AP metric.
+
+        Raises:
+            ValueError: the data set has another skeleton than the task.
+        """
+        if dataset.skeleton.keypoints != self.skeleton.keypoints:
+            raise ValueError(
+                f"the data set has the {dataset.skeleton.num_keypoints} keypoints of "
+                f"{dataset.skeleton.name!r}, the task the {self.skeleton.num_keypoints} of "
+                f"{self.skeleton.name!r}; set both at once with `skeleton=`"
+            )
+        for metric in self.metrics.values():
+            if isinstance(metric, OksAP):
+                metric.set_ground_truth(dataset.ground_truth(), only_seen=partial)
+
+    def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Compare heatmaps ``(B, K, h, w)`` with those of the labelled keypoints."""
+        assert batch.keypoints is not None
+        assert batch.visible is not None
+        target, weight = self._codec(batch, output).encode(batch.keypoints, batch.visible)
+        return {"heatmap": self.loss(output, target, weight)}
+
+    def refine(self, output: Tensor, model: Model, image: Tensor) -> Tensor:
+        """Average with the heatmaps of the mirrored picture, mirrored back."""
+        if not self.flip_test:
+            return output
+        mirrored = flip_heatmaps(model(image.flip(-1)), self.skeleton.mirror_index)
+        return (output + mirrored) / 2
+
+    def predict(self, output: Tensor, batch: Batch) -> list[PosePrediction]:
+        """Find every heatmap's peak and move it to the source picture."""
+        xy, scores = (t.cpu().numpy() for t in self._codec(batch, output).decode(output))
+        return [
+            PosePrediction(keypoints=meta.to_source(xy[i]).astype(np.float32), scores=scores[i])
+            for i, meta in enumerate(batch.meta)
+        ]
+
+    def update_metrics(self, predictions: Sequence[PosePrediction], batch: Batch) -> None:
+        """Compare in source pixels: people for AP, points for the others."""
+        for metric in self.metrics.values():
+            if isinstance(metric, OksAP):
+                _compare_people(metric, predictions, batch)
+            else:
+                _compare_points(metric, predictions, batch)
+
+    def describe(self) -> dict[str, Any]:
+        """Name the keypoints: a checkpoint of others does not fit."""
+        return {"skeleton": list(self.skeleton.keypoints)}
+
+    def _codec(self, batch: Batch, output: Tensor) -> HeatmapCodec:
+        height, width = batch.image.shape[-2:]
+        h, w = output.shape[-2:]
+        return HeatmapCodec((height, width), heatmap_size=(h, w), sigma=self.sigma)
+
+
+def _compare_people(metric: Metric, predictions: Sequence[PosePrediction], batch: Batch) -> None:
+    size = batch.image.shape[-2:]
+    rows = {
+        "image_ids": [meta.image_id for meta in batch.meta],
+        "ids": [meta.id for meta in batch.meta],
+        "keypoints": [p.keypoints for p in predictions],
+        "scores": [p.scores for p in predictions],
+        "box_scores": [np.float32(meta.bbox_score) for meta in batch.meta],
+        "box_areas": [_crop_area(meta, size) for meta in batch.meta],
+    }
+    metric.update(**{name: _tensor(values, batch) for name, values in rows.items()})
+
+
+def _compare_points(metric: Metric, predictions: Sequence[PosePrediction], batch: Batch) -> None:
+    assert batch.keypoints is not None
+    truth = [
+        meta.to_source(xy).astype(np.float32)
+        for meta, xy in zip(batch.meta, batch.keypoints.cpu().numpy(), strict=True)
+    ]
+    metric.update(
+        preds=_tensor([p.keypoints for p in predictions], batch),
+        target=_tensor(truth, batch),
+        visible=batch.visible,
+        scale=_tensor([np.ptp(meta.bbox.reshape(2, 2), axis=0).max() for meta in batch.meta], batch),
+    )
+
+
+def _tensor(rows: Sequence[Any], batch: Batch) -> Tensor:
+    return torch.as_tensor(np.stack(rows), device=batch.image.device)
+
+
+def _crop_area(meta: Meta, size: Sequence[int]) -> np.float32:
+    """Area in source pixels of the crop; the official OKS-NMS measures people by it."""
+    return np.float32((size[0] - 1) * (size[1] - 1) / abs(np.linalg.det(meta.matrix[:, :2])))

@@ -1,0 +1,120 @@
+"""Pictures of samples and predictions: arrays in, RGB arrays out. Nothing here trains or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sapiens_lab import geometry
+from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.sample import Batch
+
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+
+_PAPER, _INK = (255, 255, 255), (40, 40, 40)
+_SUPERSAMPLE = 8  # cv2 draws at 1/8 pixel: its `shift` argument of 3
+
+
+class View(Protocol):
+    """Draws what one kind of annotation looks like, in the input frame."""
+
+    def target(self, batch: Batch, index: int) -> Picture:
+        """Return sample ``index`` with its annotation drawn in."""
+
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+        """Return sample ``index`` with a prediction of the task drawn in."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoseView:
+    """Skeletons over the picture. A point that is labelled but hidden is drawn hollow."""
+
+    skeleton: str | Skeleton
+    score_threshold: float = 0.3  # predictions below it are left out
+
+    def target(self, batch: Batch, index: int) -> Picture:
+        """Return sample ``index`` with its labelled keypoints."""
+        assert batch.keypoints is not None
+        assert batch.visible is not None
+        return draw_pose(
+            photograph(batch, index),
+            batch.keypoints[index].cpu().numpy(),
+            batch.visible[index].cpu().numpy(),
+            skeleton=Skeleton.load(self.skeleton),
+        )
+
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+        """Return sample ``index`` with the predicted keypoints that are sure enough."""
+        xy = geometry.apply(batch.meta[index].matrix, prediction.keypoints)
+        seen = np.where(prediction.scores > self.score_threshold, 2, 0)
+        return draw_pose(photograph(batch, index), xy, seen, skeleton=Skeleton.load(self.skeleton))
+
+
+def photograph(batch: Batch, index: int) -> Picture:
+    """Return the input picture of sample ``index``."""
+    return np.ascontiguousarray(batch.image[index].cpu().numpy().transpose(1, 2, 0))
+
+
+def draw_pose(
+    picture: Picture, xy: NDArray[Any], visible: NDArray[Any], *, skeleton: Skeleton
+) -> Picture:
+    """Draw one person's links and points in the skeleton's colours.
+
+    Args:
+        picture: ``(H, W, 3)`` RGB.
+        xy: ``(K, 2)`` pixels.
+        visible: ``(K,)`` 0 leaves a point out, 1 draws it hollow, 2 full.
+        skeleton: names, links and colours.
+
+    Returns:
+        A new picture; strokes grow with its size.
+    """
+    canvas = picture.copy()
+    size = max(picture.shape[:2])
+    crowded = skeleton.num_keypoints > 40  # faces and hands would drown in thick dots
+    radius = size / (260 if crowded else 110) + 0.6
+    width = max(1, round(size / 200))
+    points = np.round(np.asarray(xy, np.float64) * _SUPERSAMPLE).astype(int)
+    for (a, b), color in zip(skeleton.links, skeleton.link_colors.tolist(), strict=True):
+        if visible[a] and visible[b]:
+            cv2.line(canvas, points[a], points[b], color, width, cv2.LINE_AA, shift=3)
+    for point, seen, color in zip(points, visible, skeleton.colors.tolist(), strict=True):
+        if seen:
+            r = round(radius * _SUPERSAMPLE)
+            filled = cv2.FILLED if seen == 2 else 1
+            cv2.circle(canvas, point, r, color, filled, cv2.LINE_AA, shift=3)
+    return canvas
+
+
+def grid(rows: Sequence[Sequence[Picture]], *, titles: Sequence[str] = (), gap: int = 4) -> Picture:
+    """Lay pictures of one size out in rows, with a title over each column.
+
+    Args:
+        rows: pictures ``(H, W, 3)`` RGB; a row may be shorter than the others.
+        titles: one a column; none leaves the header out.
+        gap: white pixels between the pictures.
+
+    Raises:
+        ValueError: there is nothing to show.
+    """
+    if not rows or not rows[0]:
+        raise ValueError("a grid needs at least one picture")
+    height, width = rows[0][0].shape[:2]
+    columns = max(len(row) for row in rows)
+    head = 20 if titles else 0
+    sheet = np.full(
+        (head + len(rows) * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8
+    )
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            top, left = head + gap + i * (height + gap), gap + j * (width + gap)
+            sheet[top : top + height, left : left + width] = picture
+    for j, title in enumerate(titles):
+        origin = (gap + j * (width + gap) + 2, head - 5)
+        cv2.putText(sheet, title, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
+    return sheet
