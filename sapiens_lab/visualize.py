@@ -23,6 +23,9 @@ _SUPERSAMPLE = 8  # cv2 draws at 1/8 pixel: its `shift` argument of 3
 class View(Protocol):
     """Draws what one kind of annotation looks like, in the input frame."""
 
+    def plain(self, batch: Batch, index: int) -> Picture:
+        """Return sample ``index`` as the network sees it."""
+
     def target(self, batch: Batch, index: int) -> Picture:
         """Return sample ``index`` with its annotation drawn in."""
 
@@ -36,23 +39,37 @@ class PoseView:
 
     skeleton: str | Skeleton
     score_threshold: float = 0.3  # predictions below it are left out
+    min_height: int = 256  # smaller pictures are enlarged, or lines would hide them
+
+    def plain(self, batch: Batch, index: int) -> Picture:
+        """Return sample ``index`` as the network sees it."""
+        return self._enlarge(batch, index)[0]
 
     def target(self, batch: Batch, index: int) -> Picture:
         """Return sample ``index`` with its labelled keypoints."""
         assert batch.keypoints is not None
         assert batch.visible is not None
-        return draw_pose(
-            photograph(batch, index),
-            batch.keypoints[index].cpu().numpy(),
-            batch.visible[index].cpu().numpy(),
-            skeleton=Skeleton.load(self.skeleton),
-        )
+        xy = batch.keypoints[index].cpu().numpy()
+        return self._draw(batch, index, xy, batch.visible[index].cpu().numpy())
 
     def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
         """Return sample ``index`` with the predicted keypoints that are sure enough."""
         xy = geometry.apply(batch.meta[index].matrix, prediction.keypoints)
         seen = np.where(prediction.scores > self.score_threshold, 2, 0)
-        return draw_pose(photograph(batch, index), xy, seen, skeleton=Skeleton.load(self.skeleton))
+        return self._draw(batch, index, xy, seen)
+
+    def _draw(self, batch: Batch, index: int, xy: NDArray[Any], visible: NDArray[Any]) -> Picture:
+        picture, matrix = self._enlarge(batch, index)
+        skeleton = Skeleton.load(self.skeleton)
+        return draw_pose(picture, geometry.apply(matrix, xy), visible, skeleton=skeleton)
+
+    def _enlarge(self, batch: Batch, index: int) -> tuple[Picture, geometry.Matrix]:
+        picture = photograph(batch, index)
+        height, width = picture.shape[:2]
+        factor = -(-self.min_height // height)
+        size = (height * factor, width * factor)
+        large = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_CUBIC)
+        return large.astype(np.uint8, copy=False), geometry.resize((height, width), size)
 
 
 def photograph(batch: Batch, index: int) -> Picture:
