@@ -131,7 +131,9 @@ def _compare_points(metric: Metric, predictions: Sequence[PosePrediction], batch
         preds=_tensor([p.keypoints for p in predictions], batch),
         target=_tensor(truth, batch),
         visible=batch.visible,
-        scale=_tensor([np.ptp(meta.bbox.reshape(2, 2), axis=0).max() for meta in batch.meta], batch),
+        scale=_tensor(
+            [np.ptp(meta.bbox.reshape(2, 2), axis=0).max() for meta in batch.meta], batch
+        ),
     )
 
 
