@@ -106,11 +106,8 @@ def environment() -> str:
     import torch
 
     lines = [f"command: {' '.join(sys.argv)}", f"python: {platform.python_version()}"]
-    for name in _PACKAGES:
-        try:
-            lines.append(f"{name}: {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            lines.append(f"{name}: not installed as a package")
+    installed = {d.name.lower(): d.version for d in metadata.distributions()}
+    lines += [f"{name}: {installed.get(name, 'not installed as a package')}" for name in _PACKAGES]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     lines += [f"platform: {platform.platform()}", f"gpu: {device}", f"git: {_revision()}"]
     return "\n".join(lines) + "\n"

@@ -8,7 +8,6 @@ reject the draw, and another sample then takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab import geometry
+from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.sample import Sample
 
 Generator = np.random.Generator
@@ -51,8 +51,7 @@ class RandomHalfBody:
     of the chosen keypoints and is ``padding`` times their extent.
     """
 
-    upper: Sequence[int]  # keypoint indices
-    lower: Sequence[int]
+    skeleton: str | Skeleton  # knows which points are upper and lower; without them: no effect
     p: float = 0.3
     p_upper: float = 0.7  # where both halves have enough points
     padding: float = 1.5
@@ -78,8 +77,9 @@ class RandomHalfBody:
         return replace(sample, bbox=geometry.bbox_around(xy.mean(0), extent))
 
     def _choose(self, labelled: NDArray[np.bool_], rng: Generator) -> list[int] | None:
-        upper = [i for i in self.upper if labelled[i]]
-        lower = [i for i in self.lower if labelled[i]]
+        skeleton = Skeleton.load(self.skeleton)
+        upper = [i for i in skeleton.upper_body if labelled[i]]
+        lower = [i for i in skeleton.lower_body if labelled[i]]
         options = [
             half
             for half, least in ((upper, self.min_upper), (lower, self.min_lower))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sapiens_lab import geometry
+from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
+
+SIZE = (40, 30)
+MIRROR = geometry.mirror((SIZE[1] - 1) / 2)
+PAIRS = np.array([0, 2, 1])
+
+
+def _points() -> Keypoints:
+    xy = np.array([[3, 4], [10, 20], [25, 21]], np.float32)
+    visible = np.array([2, 1, 0], np.uint8)
+    return Keypoints(xy=xy, visible=visible, mirror_index=PAIRS)
+
+
+def _labels() -> LabelMap:
+    ids = np.zeros(SIZE, np.uint8)
+    ids[10:20, 2:10], ids[10:20, 20:28] = 1, 2
+    return LabelMap(ids=ids, mirror_index=PAIRS)
+
+
+def _normals() -> NormalMap:
+    rng = np.random.default_rng(0)
+    normal = rng.normal(size=(*SIZE, 3)).astype(np.float32)
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    return NormalMap(normal=normal, valid=rng.random(SIZE) > 0.2)
+
+
+def test_a_mirror_swaps_left_and_right_points() -> None:
+    mirrored = _points().warp(MIRROR, SIZE)
+    # point 1 is now where point 2 was, seen from the other side, and brings its visibility along
+    assert mirrored.xy.tolist() == [[26, 4], [4, 21], [19, 20]]
+    assert mirrored.visible.tolist() == [2, 0, 1]
+
+
+def test_a_mirror_swaps_left_and_right_classes() -> None:
+    labels = _labels()
+    mirrored = labels.warp(MIRROR, SIZE)
+    assert mirrored.ids[15, 5] == 1
+    np.testing.assert_array_equal(mirrored.ids, PAIRS[labels.ids[:, ::-1]])
+
+
+def test_a_mirror_negates_x_of_normals() -> None:
+    normals = _normals()
+    mirrored = normals.warp(MIRROR, SIZE)
+    np.testing.assert_allclose(
+        mirrored.normal, normals.normal[:, ::-1] * [-1, 1, 1], atol=1e-6
+    )
+    np.testing.assert_array_equal(mirrored.valid, normals.valid[:, ::-1])
+
+
+def test_mirroring_twice_changes_nothing() -> None:
+    for field in (_points(), _labels(), _normals()):
+        twice = field.warp(MIRROR, SIZE).warp(MIRROR, SIZE)
+        for name in ("xy", "visible", "ids", "normal", "valid"):
+            if hasattr(field, name):
+                np.testing.assert_allclose(getattr(twice, name), getattr(field, name), atol=1e-5)
+
+
+def test_a_quarter_turn_turns_normals() -> None:
+    normal = np.zeros((*SIZE, 3), np.float32)
+    normal[..., 0] = 1  # towards the right of the picture
+    field = NormalMap(normal=normal, valid=np.ones(SIZE, np.bool_))
+    turned = field.warp(geometry.rotate(90, np.array([14.5, 19.5])), SIZE)
+    np.testing.assert_allclose(turned.normal[20, 15], [0, 1, 0], atol=1e-6)  # now towards its foot
+
+
+def test_scaling_keeps_normals_unit_and_depth_in_its_unit() -> None:
+    zoom = geometry.scale(2.0, np.array([14.5, 19.5]))
+    normals = _normals().warp(zoom, SIZE)
+    lengths = np.linalg.norm(normals.normal, axis=-1)[normals.valid]
+    np.testing.assert_allclose(lengths, 1, atol=1e-5)
+    depth = DepthMap(depth=np.full(SIZE, 3.0, np.float32), valid=np.ones(SIZE, np.bool_))
+    assert depth.warp(zoom, SIZE).depth[20, 15] == 3.0
+
+
+def test_what_lies_outside_is_invalid_ignored_or_border() -> None:
+    away = geometry.translate(15, 0)
+    assert (_labels().warp(away, SIZE).ids[:, :14] == 255).all()
+    assert not _normals().warp(away, SIZE).valid[:, :14].any()
+    image = Image(pixels=np.full((*SIZE, 3), 9, np.uint8), border=(1, 2, 3))
+    assert image.warp(away, SIZE).pixels[0, 0].tolist() == [1, 2, 3]
+    moved = _points().warp(geometry.translate(1000, 0), SIZE)
+    assert moved.xy[0, 0] == 1003  # points keep their true place
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        Keypoints(
+            xy=np.zeros((2, 2), np.float32), visible=np.ones(2, np.uint8), mirror_index=None
+        ),
+        LabelMap(ids=np.zeros(SIZE, np.uint8), mirror_index=None),
+    ],
+)
+def test_mirroring_without_pairs_is_refused(field: Keypoints | LabelMap) -> None:
+    with pytest.raises(ValueError, match="left/right pairs are not known"):
+        field.warp(MIRROR, SIZE)
