@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from sapiens_lab.data import transforms as T
+from sapiens_lab.data.datamodule import DataModule
+from sapiens_lab.data.loading import EpochSampler, Key, TransformedDataset
+from sapiens_lab.data.sample import Sample, collate
+from tests.data.test_transforms import SIZE, make_sample
+
+STEPS = {
+    "augment": T.RandomShiftScaleRotate(),
+    "crop": T.CropToBox(SIZE),
+    "warp": T.Warp(SIZE),
+    "hole": T.CoarseDropout(),
+}
+
+
+class MadePeople(Dataset[Sample]):
+    """Samples that differ by index."""
+
+    def __init__(self, length: int = 7) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        return make_sample(index)
+
+
+def test_a_draw_depends_on_seed_epoch_and_index_only() -> None:
+    dataset = TransformedDataset(MadePeople(), transforms=STEPS.values(), seed=3)
+    again = TransformedDataset(MadePeople(), transforms=STEPS.values(), seed=3)
+    first = dataset[Key(1, 4)].image.pixels
+    dataset[Key(0, 2)]
+    np.testing.assert_array_equal(again[Key(1, 4)].image.pixels, first)
+    assert (again[Key(2, 4)].image.pixels != first).any()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_change_the_batches(workers: int) -> None:
+    dataset = TransformedDataset(MadePeople(), transforms=STEPS.values())
+    sampler = EpochSampler(7, shuffle=True)
+    alone = list(DataLoader(dataset, 2, sampler=sampler, collate_fn=collate))
+    helped = list(DataLoader(dataset, 2, sampler=sampler, collate_fn=collate, num_workers=workers))
+    for a, b in zip(alone, helped, strict=True):
+        assert (a.image == b.image).all()
+        assert (a.keypoints == b.keypoints).all()
+
+
+def test_two_processes_see_together_what_one_sees_alone() -> None:
+    alone = [key.index for key in EpochSampler(8, shuffle=True, seed=1)]
+    shares = [
+        [key.index for key in EpochSampler(8, shuffle=True, seed=1, rank=r, world_size=2)]
+        for r in (0, 1)
+    ]
+    assert [index for pair in zip(*shares, strict=True) for index in pair] == alone
+
+
+def test_evaluation_counts_nothing_twice() -> None:
+    shares = [list(EpochSampler(7, shuffle=False, rank=r, world_size=2)) for r in (0, 1)]
+    assert sorted(key.index for share in shares for key in share) == list(range(7))
+    assert [len(EpochSampler(7, shuffle=False, rank=r, world_size=2)) for r in (0, 1)] == [4, 3]
+
+
+def test_training_gives_every_process_as_many() -> None:
+    for length, world_size in ((7, 2), (2, 5)):
+        shares = [
+            list(EpochSampler(length, shuffle=True, rank=r, world_size=world_size, fill=True))
+            for r in range(world_size)
+        ]
+        assert len({len(share) for share in shares}) == 1
+        assert {key.index for share in shares for key in share} == set(range(length))
+
+
+def test_an_interrupted_epoch_goes_on_where_it_stopped() -> None:
+    sampler = EpochSampler(7, shuffle=True)
+    sampler.set_epoch(3)
+    whole = list(sampler)
+    sampler.skip = 4
+    assert list(sampler) == whole[4:]
+    assert list(sampler) == whole  # the next epoch is whole again
+
+
+def test_when_everything_is_rejected_the_error_says_so() -> None:
+    def reject(sample: Sample, rng: np.random.Generator) -> None:
+        return None
+
+    with pytest.raises(ValueError, match="rejected"):
+        TransformedDataset(MadePeople(), transforms=[reject])[Key(0, 0)]
+
+
+def test_datamodule_builds_only_what_it_is_asked_for() -> None:
+    def never() -> MadePeople:
+        raise AssertionError("the training set is not needed to evaluate")
+
+    module = DataModule(
+        train=never,
+        val=lambda: MadePeople(5),
+        train_transforms=STEPS,
+        eval_transforms={**STEPS, "augment": None, "hole": None},
+        batch_size=2,
+        num_workers=0,
+    )
+    sizes = [len(batch) for batch in module.val_dataloader()]
+    assert sizes == [2, 2, 1]
+
+
+def test_an_empty_set_is_named() -> None:
+    module = DataModule(
+        train=lambda: MadePeople(0),
+        val=lambda: MadePeople(5),
+        train_transforms=STEPS,
+        eval_transforms=STEPS,
+        batch_size=2,
+        num_workers=0,
+    )
+    with pytest.raises(ValueError, match="train set is empty"):
+        module.dataset("train")
+
+
+def test_collate_refuses_a_mixture() -> None:
+    one, other = make_sample(0), make_sample(1)
+    other.depth = None
+    with pytest.raises(ValueError, match="have no depth"):
+        collate([one, other])

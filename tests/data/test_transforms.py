@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from sapiens_lab import geometry
+from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data import transforms as T
+from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
+from sapiens_lab.data.sample import Meta, Sample
+
+SIZE = (64, 48)
+
+
+def make_sample(seed: int = 0) -> Sample:
+    """A sample with all five annotations; bright dots mark the keypoints."""
+    rng = np.random.default_rng(seed)
+    height, width = 200, 160
+    xy = np.stack([rng.uniform(50, 110, 17), rng.uniform(50, 150, 17)], 1).astype(np.float32)
+    normal = np.zeros((height, width, 3), np.float32)
+    normal[..., 2] = -1
+    box = np.array([40, 40, 120, 160], np.float32)
+    return Sample(
+        image=Image(pixels=rng.integers(0, 255, (height, width, 3)).astype(np.uint8)),
+        bbox=box,
+        meta=Meta(id=seed, image_id=seed, path="made", size=(height, width), bbox=box),
+        keypoints=Keypoints(
+            xy=xy,
+            visible=np.full(17, 2, np.uint8),
+            mirror_index=Skeleton.load("coco17").mirror_index,
+        ),
+        labels=LabelMap(ids=np.zeros((height, width), np.uint8), mirror_index=np.arange(3)),
+        depth=DepthMap(
+            depth=np.ones((height, width), np.float32), valid=np.ones((height, width), np.bool_)
+        ),
+        normal=NormalMap(normal=normal, valid=np.ones((height, width), np.bool_)),
+    )
+
+
+def chain(sample: Sample, *steps: T.Transform, seed: int = 0) -> Sample:
+    rng = np.random.default_rng(seed)
+    for step in steps:
+        result = step(sample, rng)
+        assert result is not None
+        sample = result
+    return sample
+
+
+def test_every_annotation_moves_by_the_one_matrix() -> None:
+    sample = make_sample()
+    assert sample.keypoints is not None
+    steps = (
+        T.PadBox(1.25),
+        T.RandomShiftScaleRotate(),
+        T.CropToBox(SIZE),
+        T.RandomMirror(p=1.0),
+        T.Warp(SIZE),
+    )
+    for seed in range(5):
+        out = chain(sample, *steps, seed=seed)
+        assert out.keypoints is not None
+        assert out.image.size == SIZE
+        back = out.meta.to_source(out.keypoints.xy)
+        swapped = sample.keypoints.xy[sample.keypoints.mirror_index]
+        np.testing.assert_allclose(back, swapped, atol=1e-2)
+        assert out.labels is not None and out.labels.ids.shape == SIZE
+        assert out.depth is not None and out.depth.depth.shape == SIZE
+        assert out.normal is not None and out.normal.normal.shape == (*SIZE, 3)
+
+
+def test_mirror_before_and_after_the_crop_is_the_same() -> None:
+    sample = make_sample()
+    before = chain(sample, T.RandomMirror(p=1.0), T.CropToBox(SIZE))
+    after = chain(sample, T.CropToBox(SIZE), T.RandomMirror(p=1.0))
+    np.testing.assert_allclose(before.meta.matrix, after.meta.matrix, atol=1e-9)
+
+
+def test_mirror_leaves_a_skeleton_without_pairs_alone() -> None:
+    sample = make_sample()
+    assert sample.keypoints is not None
+    sample.keypoints = dataclasses.replace(sample.keypoints, mirror_index=None)
+    out = chain(sample, T.RandomMirror(p=1.0))
+    assert not geometry.is_mirroring(out.meta.matrix)
+
+
+def test_shift_scale_rotate_stays_in_its_bounds() -> None:
+    sample = make_sample()
+    step = T.RandomShiftScaleRotate(p_shift=1, p_rotate=1)
+    center, extent = geometry.bbox_center(sample.bbox), sample.bbox[2:] - sample.bbox[:2]
+    for seed in range(200):
+        out = chain(sample, step, seed=seed)
+        moved = np.abs(geometry.bbox_center(out.bbox) - center)
+        assert (moved <= 0.16 * extent + 1e-3).all()
+        factor = (out.bbox[2:] - out.bbox[:2]) / extent
+        assert 0.5 - 1e-3 <= factor[0] <= 1.5 + 1e-3
+        assert factor[0] == pytest.approx(factor[1], rel=1e-4)
+        cosine = out.meta.matrix[0, 0]
+        assert np.rad2deg(np.arccos(cosine)) <= 80 + 1e-6
+
+
+def test_half_body_takes_the_box_of_one_half() -> None:
+    sample = make_sample()
+    assert sample.keypoints is not None
+    skeleton = Skeleton.load("coco17")
+    upper = chain(sample, T.RandomHalfBody(skeleton=skeleton, p=1.0, p_upper=1.0))
+    points = sample.keypoints.xy[list(skeleton.upper_body)]
+    np.testing.assert_allclose(geometry.bbox_center(upper.bbox), points.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(
+        upper.bbox[2:] - upper.bbox[:2], np.ptp(points, axis=0) * 1.5, rtol=1e-4
+    )
+    hidden = dataclasses.replace(sample.keypoints, visible=np.zeros(17, np.uint8))
+    few = chain(
+        dataclasses.replace(sample, keypoints=hidden),
+        T.RandomHalfBody(skeleton=skeleton, p=1.0),
+    )
+    np.testing.assert_array_equal(few.bbox, sample.bbox)
+
+
+def test_too_few_keypoints_in_the_crop_reject_the_draw() -> None:
+    sample = make_sample()
+    sample.bbox = np.array([0, 0, 20, 20], np.float32)  # a corner without any point
+    out = chain(sample, T.CropToBox(SIZE), T.Warp(SIZE))
+    assert T.RequireKeypoints(1)(out, np.random.default_rng(0)) is None
+    assert T.RequireKeypoints(0)(out, np.random.default_rng(0)) is out
+
+
+def test_photometric_steps_touch_the_pixels_only() -> None:
+    sample = make_sample()
+    steps = (
+        T.PhotometricDistortion(p=1.0, p_channel_shuffle=1.0),
+        T.RandomBlur(p_mean=1.0, p_median=1.0),
+        T.CoarseDropout(),
+    )
+    out = chain(sample, *steps)
+    assert out.image.pixels.shape == sample.image.pixels.shape
+    assert (out.image.pixels != sample.image.pixels).any()
+    assert out.keypoints is sample.keypoints
+    assert out.labels is sample.labels
+    assert out.meta is sample.meta
+
+
+def test_dropout_paints_a_hole_of_the_official_size() -> None:
+    sample = make_sample()
+    sample.image = Image(pixels=np.full((100, 100, 3), 255, np.uint8))
+    for seed in range(20):
+        hole = (chain(sample, T.CoarseDropout(), seed=seed).image.pixels == 0).all(-1)
+        height, width = hole.any(1).sum(), hole.any(0).sum()
+        assert 20 <= height <= 40
+        assert 20 <= width <= 40
+        assert hole.sum() == height * width
+
+
+def test_brightness_alone_adds() -> None:
+    pixels = np.full((4, 4, 3), 100, np.uint8)
+    assert (T._tone(pixels, 20.0, 1.0) == 120).all()
+    assert (T._tone(pixels, 20.0, 2.5) == 255).all()
+    assert (T._tone(pixels, -120.0, 1.0) == 0).all()
+
+
+def test_hue_wraps_around() -> None:
+    red = np.zeros((2, 2, 3), np.uint8)
+    red[..., 0] = 255
+    turned = T._recolour(T._recolour(red, 1.0, -15), 1.0, 15)
+    np.testing.assert_array_equal(turned, red)
+
+
+def test_crops_equal_the_official_ones(shared: Path) -> None:
+    folder = shared / "goldens" / "pose_and_metrics"
+    recorded = load_file(folder / "topdown_crops.safetensors")
+    index = json.loads((folder / "topdown_crops.json").read_text())
+    people = json.loads((shared / "data" / "coco_tiny" / "test_coco.json").read_text())
+    annotations = {a["id"]: a for a in people["annotations"]}
+    size = tuple(index["input_size_hw"])
+    for item in index["samples"]:
+        picture = cv2.imread(str(shared / "data" / "coco_tiny" / item["file"]))
+        assert picture is not None
+        points = np.array(annotations[item["annotation_id"]]["keypoints"], np.float32)
+        box = geometry.bbox_around(np.array(item["center"]), np.array(item["scale_before"]))
+        sample = Sample(
+            image=Image(pixels=picture.astype(np.uint8)),
+            bbox=box,
+            meta=Meta(id=0, image_id=0, path="", size=picture.shape[:2], bbox=box),
+            keypoints=Keypoints(
+                xy=points.reshape(-1, 3)[:, :2],
+                visible=points.reshape(-1, 3)[:, 2].astype(np.uint8),
+                mirror_index=None,
+            ),
+        )
+        sample = sample.move(geometry.rotate(item["rotation"], geometry.bbox_center(box)))
+        out = chain(sample, T.CropToBox(size), T.Warp(size))
+        assert out.keypoints is not None
+        crop = recorded[f"crop_{item['index']}"].astype(int)
+        assert np.abs(out.image.pixels.astype(int) - crop).max() <= 1
+        labelled = out.keypoints.visible > 0
+        official = recorded[f"keypoints_{item['index']}"][0]
+        assert np.abs(out.keypoints.xy - official)[labelled].max() < 1e-3
