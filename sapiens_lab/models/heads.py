@@ -1,0 +1,67 @@
+"""The one decoder of Sapiens: it turns features into heatmaps, logits, depth or normals.
+
+The four tasks differ by numbers only (sapiens_v1 reference, section 3.2): how many deconvolutions
+double the resolution, how many 1x1 convolutions follow, and how many channels come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DeconvHead(nn.Module):
+    """Deconvolutions, 1x1 convolutions, each normalised per instance, and a last projection.
+
+    Input ``(B, in_channels, h, w)``, output ``(B, out_channels, h * 2^n, w * 2^n)`` for ``n``
+    deconvolutions. The instance norm has no parameters and no running statistics, so training and
+    evaluation compute the same and no sample depends on the others of its batch.
+
+    Args:
+        in_channels: of the encoder.
+        out_channels: keypoints, classes, 1 for depth, 3 for normals.
+        deconv_channels: width after each deconvolution (kernel 4, stride 2, no bias).
+        conv_channels: width after each 1x1 convolution (with bias).
+        dropout: of whole channels before the last projection (official: 0.1 except in pose).
+        weight_std: deviation of the initial weights (official: 0.001 in pose).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        out_channels: int,
+        deconv_channels: Sequence[int],
+        conv_channels: Sequence[int],
+        dropout: float = 0.0,
+        weight_std: float = 0.001,
+    ) -> None:
+        super().__init__()
+        widths = [in_channels, *deconv_channels]
+        self.deconvs = nn.ModuleList(
+            nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)
+            for a, b in pairwise(widths)
+        )
+        widths = [widths[-1], *conv_channels]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
+        self.dropout = nn.Dropout2d(dropout)
+        self.out = nn.Conv2d(widths[-1], out_channels, 1)
+        for module in (*self.deconvs, *self.convs, self.out):
+            nn.init.normal_(module.weight, std=weight_std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    @property
+    def upsampling(self) -> int:
+        """How much finer the output is than the features."""
+        return int(2 ** len(self.deconvs))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return ``(B, out_channels, h * upsampling, w * upsampling)``."""
+        for stage in (*self.deconvs, *self.convs):
+            features = F.silu(F.instance_norm(stage(features)), inplace=True)
+        out: Tensor = self.out(self.dropout(features))
+        return out

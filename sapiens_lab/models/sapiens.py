@@ -1,0 +1,51 @@
+"""A whole model: normalise, encode, decode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+# ImageNet statistics in grey levels 0..255, RGB: what all Sapiens models were trained with.
+MEAN = (123.675, 116.28, 103.53)
+STD = (58.395, 57.12, 57.375)
+
+
+class Sapiens(nn.Module):
+    """Picture in grey levels -> dense output.
+
+    The normalisation belongs to the weights and so lives here; its buffers are not saved.
+
+    Args:
+        backbone: encoder with ``embed_dim`` that maps ``(B, 3, H, W)`` to ``(B, D, h, w)``.
+        head: makes the decoder, given ``D``.
+        mean: of the channels, RGB, grey levels.
+        std: of the channels, RGB, grey levels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        head: Callable[[int], nn.Module],
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head(int(backbone.embed_dim))
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """Return ``(image - mean) / std`` for a picture in 0..255 of any number type."""
+        return (image.to(self.mean.dtype) - self.mean) / self.std
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the output ``(B, C, h, w)`` of pictures ``(B, 3, H, W)`` in 0..255, RGB."""
+        output: Tensor = self.head(self.backbone(self.normalize(image)))
+        return output

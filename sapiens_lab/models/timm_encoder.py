@@ -1,0 +1,47 @@
+"""Any encoder of timm in place of ours, for comparisons against other pretraining."""
+
+from __future__ import annotations
+
+import timm
+from torch import Tensor, nn
+
+
+class TimmEncoder(nn.Module):
+    """The last feature map of a timm model, with the interface of ``ViT``.
+
+    Args:
+        name: as timm knows it, e.g. ``vit_small_patch16_224`` or ``convnext_tiny``.
+        image_size: (height, width) of the input; transformers resize their position table to it.
+        pretrained: load timm's weights (from the hub).
+        drop_path: stochastic depth, where the model has it.
+
+    Raises:
+        ValueError: timm does not know the name or cannot give feature maps.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        image_size: tuple[int, int],
+        pretrained: bool = False,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(name):
+            near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+            raise ValueError(f"timm has no model {name!r}; near are {', '.join(near) or 'none'}")
+        options = {"pretrained": pretrained, "drop_path_rate": drop_path}
+        features = {"features_only": True, "out_indices": (-1,)}
+        try:
+            self.model = timm.create_model(name, img_size=tuple(image_size), **features, **options)
+        except TypeError:  # convolutional networks know no fixed picture size
+            self.model = timm.create_model(name, **features, **options)
+        self.embed_dim = int(self.model.feature_info.channels()[-1])
+        self.stride = int(self.model.feature_info.reduction()[-1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the feature map ``(B, D, H/stride, W/stride)`` of a normalised picture."""
+        out: Tensor = self.model(image)[-1]
+        channels_last = out.shape[-1] == self.embed_dim != out.shape[1]  # Swin and its kin
+        return out.permute(0, 3, 1, 2) if channels_last else out

@@ -1,0 +1,261 @@
+"""The vision transformer of Sapiens: a plain pre-norm ViT (Dosovitskiy et al., 2021).
+
+Sapiens (Khirodkar et al., ECCV 2024, section 3.1) scales it in width and depth and runs it at
+1024x1024 with patches of 16. Its fine-tuned models have no class token and a rectangular grid.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sapiens_lab.models.positions import resize_positions, sincos_positions
+
+Size = Literal["tiny", "small", "sapiens_0.3b", "sapiens_0.6b", "sapiens_1b", "sapiens_2b"]
+
+
+class Width(NamedTuple):
+    """What distinguishes the sizes."""
+
+    embed_dim: int
+    num_layers: int
+    num_heads: int
+
+
+SIZES: dict[str, Width] = {
+    "tiny": Width(160, 4, 5),  # ours: a step in a fraction of a second on two cores
+    "small": Width(384, 12, 6),  # ours: ViT-S
+    "sapiens_0.3b": Width(1024, 24, 16),
+    "sapiens_0.6b": Width(1280, 32, 16),
+    "sapiens_1b": Width(1536, 40, 24),
+    "sapiens_2b": Width(1920, 48, 32),
+}
+
+
+def vit(
+    size: Size,
+    *,
+    image_size: tuple[int, int],
+    patch_padding: int = 0,
+    class_token: bool = False,
+    drop_path: float = 0.0,
+    activation_checkpointing: bool = False,
+) -> ViT:
+    """Build an encoder by the name of its size; see ``ViT`` for the arguments.
+
+    Raises:
+        ValueError: there is no such size.
+    """
+    if size not in SIZES:
+        raise ValueError(f"there is no ViT of size {size!r}; known are {', '.join(SIZES)}")
+    return ViT(
+        image_size,
+        **SIZES[size]._asdict(),
+        patch_padding=patch_padding,
+        class_token=class_token,
+        drop_path=drop_path,
+        activation_checkpointing=activation_checkpointing,
+    )
+
+
+class ViT(nn.Module):
+    """Encoder: normalised picture ``(B, 3, H, W)`` -> feature map ``(B, D, H/P, W/P)``.
+
+    Args:
+        image_size: (height, width) for which the position table is made; other multiples of the
+            patch size are accepted by ``forward``, which resizes the table.
+        embed_dim: ``D``.
+        num_layers: transformer blocks.
+        num_heads: attention heads.
+        patch_size: ``P``.
+        patch_padding: zeros around the picture before it is cut; the grid stays the same and the
+            patches shift. 2 in the official pose, normal, LIP and CIHP models, 0 elsewhere.
+        class_token: a leading token that belongs to no patch (pretraining has one).
+        mlp_ratio: hidden width of the MLP over ``D``.
+        drop_path: probability of dropping a block, rising linearly from 0 in the first.
+        activation_checkpointing: recompute blocks in the backward pass instead of storing them.
+
+    Raises:
+        ValueError: sizes that do not divide.
+    """
+
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        *,
+        embed_dim: int,
+        num_layers: int,
+        num_heads: int,
+        patch_size: int = 16,
+        patch_padding: int = 0,
+        class_token: bool = False,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if embed_dim % num_heads:
+            raise ValueError(f"embed_dim {embed_dim} is not a multiple of num_heads {num_heads}")
+        if not 0 <= patch_padding < patch_size / 2:
+            raise ValueError(f"patch_padding {patch_padding} changes the grid of {patch_size} px")
+        self.embed_dim, self.patch_size = embed_dim, patch_size
+        self.activation_checkpointing = activation_checkpointing
+        self.grid = self.grid_of(image_size)
+        self.patch_embed = nn.Conv2d(
+            3, embed_dim, patch_size, stride=patch_size, padding=patch_padding
+        )
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
+        # From scratch the sin-cos table learns faster than noise; trained weights replace it.
+        self.pos_embed = nn.Parameter(
+            sincos_positions(embed_dim, self.grid, class_token=class_token)
+        )
+        rates = [drop_path * i / max(1, num_layers - 1) for i in range(num_layers)]
+        self.layers = nn.ModuleList(
+            Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, drop_path=rate) for rate in rates
+        )
+        self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
+        self.apply(_initialize)
+
+    @property
+    def num_prefix_tokens(self) -> int:
+        """Tokens before those of the patches."""
+        return 0 if self.cls_token is None else 1
+
+    def grid_of(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the (rows, columns) of patches of a picture.
+
+        Raises:
+            ValueError: the size is not a multiple of the patch size.
+        """
+        height, width = image_size
+        if height % self.patch_size or width % self.patch_size:
+            raise ValueError(
+                f"a picture of {height}x{width} pixels does not divide into patches of "
+                f"{self.patch_size}; choose multiples of it for image_size"
+            )
+        return height // self.patch_size, width // self.patch_size
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the feature map ``(B, D, H/P, W/P)`` after the final norm."""
+        return self.to_map(self.forward_tokens(image), self.grid_of(_size(image)))
+
+    def features(self, image: Tensor, layers: list[int]) -> list[Tensor]:
+        """Return feature maps ``(B, D, H/P, W/P)`` after the named blocks, unnormalised.
+
+        Args:
+            image: normalised ``(B, 3, H, W)``.
+            layers: block numbers; negative ones count from the end.
+        """
+        wanted = [range(len(self.layers))[i] for i in layers]
+        tokens, found = self.embed(image), {}
+        for i, layer in enumerate(self.layers):
+            tokens = layer(tokens)
+            found[i] = tokens
+        grid = self.grid_of(_size(image))
+        return [self.to_map(found[i], grid) for i in wanted]
+
+    def forward_tokens(self, image: Tensor) -> Tensor:
+        """Return all tokens ``(B, N, D)`` after the final norm, the class token first."""
+        return self.encode(self.embed(image))
+
+    def embed(self, image: Tensor) -> Tensor:
+        """Cut the picture into tokens ``(B, N, D)`` that know their place."""
+        grid = self.grid_of(_size(image))
+        tokens = self.patch_embed(image).flatten(2).transpose(1, 2)
+        if self.cls_token is not None:
+            tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], 1)
+        positions = resize_positions(
+            self.pos_embed, self.grid, grid, num_prefix_tokens=self.num_prefix_tokens
+        )
+        return tokens + positions.to(tokens.dtype)
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Run tokens ``(B, N, D)`` through the blocks and the final norm."""
+        for layer in self.layers:
+            if self.activation_checkpointing and torch.is_grad_enabled():
+                tokens = checkpoint(layer, tokens, use_reentrant=False)
+            else:
+                tokens = layer(tokens)
+        normed: Tensor = self.norm(tokens)
+        return normed
+
+    def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Drop what belongs to no patch and lay the rest out as ``(B, D, rows, columns)``."""
+        patches = tokens[:, self.num_prefix_tokens :]
+        return patches.transpose(1, 2).unflatten(2, grid)
+
+
+class Block(nn.Module):
+    """One transformer layer: attention and MLP, each normalised before and added after."""
+
+    def __init__(
+        self, embed_dim: int, num_heads: int, *, mlp_ratio: float = 4.0, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        self.norm1 = nn.LayerNorm(embed_dim, eps=1e-6)
+        self.attn = Attention(embed_dim, num_heads)
+        self.norm2 = nn.LayerNorm(embed_dim, eps=1e-6)
+        self.mlp = Mlp(embed_dim, int(embed_dim * mlp_ratio))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return tokens ``(B, N, D)``."""
+        tokens = tokens + self._dropped(self.attn(self.norm1(tokens)))
+        return tokens + self._dropped(self.mlp(self.norm2(tokens)))
+
+    def _dropped(self, branch: Tensor) -> Tensor:
+        if self.drop_path == 0 or not self.training:
+            return branch
+        keep = 1 - self.drop_path  # per sample, scaled so that the expectation stays
+        return branch * branch.new_empty(len(branch), 1, 1).bernoulli_(keep).div_(keep)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one fused projection for query, key and value."""
+
+    def __init__(self, embed_dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
+        self.proj = nn.Linear(embed_dim, embed_dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return tokens ``(B, N, D)``."""
+        qkv = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1))  # (B, N, 3, heads, d)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, d)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class Mlp(nn.Module):
+    """Two linear layers around an exact GELU."""
+
+    def __init__(self, embed_dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dim, hidden_dim)
+        self.fc2 = nn.Linear(hidden_dim, embed_dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return tokens ``(B, N, D)``."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
+        return out
+
+
+def _initialize(module: nn.Module) -> None:
+    """Initialise as the official MAE encoder does (``MAEViT.init_weights``)."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
+    elif isinstance(module, ViT) and module.cls_token is not None:
+        nn.init.normal_(module.cls_token, std=0.02)
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]
