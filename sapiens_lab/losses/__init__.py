@@ -1,0 +1,1 @@
+"""Losses on tensors; masking and reduction are written here and nowhere else."""
