@@ -47,9 +47,7 @@ def test_a_mirror_swaps_left_and_right_classes() -> None:
 def test_a_mirror_negates_x_of_normals() -> None:
     normals = _normals()
     mirrored = normals.warp(MIRROR, SIZE)
-    np.testing.assert_allclose(
-        mirrored.normal, normals.normal[:, ::-1] * [-1, 1, 1], atol=1e-6
-    )
+    np.testing.assert_allclose(mirrored.normal, normals.normal[:, ::-1] * [-1, 1, 1], atol=1e-6)
     np.testing.assert_array_equal(mirrored.valid, normals.valid[:, ::-1])
 
 
@@ -91,9 +89,7 @@ def test_what_lies_outside_is_invalid_ignored_or_border() -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        Keypoints(
-            xy=np.zeros((2, 2), np.float32), visible=np.ones(2, np.uint8), mirror_index=None
-        ),
+        Keypoints(xy=np.zeros((2, 2), np.float32), visible=np.ones(2, np.uint8), mirror_index=None),
         LabelMap(ids=np.zeros(SIZE, np.uint8), mirror_index=None),
     ],
 )

@@ -13,7 +13,7 @@ from sapiens_lab import geometry
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data import transforms as T
 from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
-from sapiens_lab.data.sample import Meta, Sample
+from sapiens_lab.data.sample import Meta, Sample, collate
 
 SIZE = (64, 48)
 
@@ -69,9 +69,10 @@ def test_every_annotation_moves_by_the_one_matrix() -> None:
         back = out.meta.to_source(out.keypoints.xy)
         swapped = sample.keypoints.xy[sample.keypoints.mirror_index]
         np.testing.assert_allclose(back, swapped, atol=1e-2)
-        assert out.labels is not None and out.labels.ids.shape == SIZE
-        assert out.depth is not None and out.depth.depth.shape == SIZE
-        assert out.normal is not None and out.normal.normal.shape == (*SIZE, 3)
+        batch = collate([out])
+        for field in (batch.labels, batch.depth, batch.normal, batch.normal_valid):
+            assert field is not None
+            assert tuple(field.shape[-2:]) == SIZE
 
 
 def test_mirror_before_and_after_the_crop_is_the_same() -> None:
