@@ -30,7 +30,9 @@ def test_mining_more_than_there_are_is_refused() -> None:
 
 def test_equal_the_official_losses(shared: Path) -> None:
     io = load_file(shared / "goldens" / "v1" / "pose_io.safetensors")
-    target, weight = HeatmapCodec((128, 96), (32, 24), 2.0).encode(io["keypoints"], io["visible"])
+    target, weight = HeatmapCodec((128, 96), heatmap_size=(32, 24), sigma=2.0).encode(
+        io["keypoints"], io["visible"]
+    )
     mse = HeatmapMSELoss()(io["heatmaps"], target, weight)
     mined = HeatmapOHKMLoss(int(io["ohkm_topk"]))(io["heatmaps"], target, weight)
     torch.testing.assert_close(mse, io["loss_mse"][0], rtol=1e-5, atol=0)
