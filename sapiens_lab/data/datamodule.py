@@ -42,6 +42,8 @@ class DataModule(L.LightningDataModule):
         limit: use only the first so many samples of every set (to try things).
         num_workers: loading processes; ``None`` takes the number of cores, at most 8.
         seed: of order and augmentation.
+        root: unused here: where a config says once what its data sets share.
+        on_error: the same.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class DataModule(L.LightningDataModule):
         limit: int | None = None,
         num_workers: int | None = None,
         seed: int = 0,
+        root: str | None = None,
+        on_error: str | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:

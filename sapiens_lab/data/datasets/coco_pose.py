@@ -1,0 +1,188 @@
+"""People with keypoints in COCO's format: 17, 133 or any number of them."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.datasets import coco_files
+from sapiens_lab.data.datasets.coco_people import (
+    People,
+    complete_annotation,
+    detected_people,
+    read_people,
+)
+from sapiens_lab.data.fields import Image, Keypoints
+from sapiens_lab.data.images import read_image
+from sapiens_lab.data.sample import Meta, Sample
+
+log = logging.getLogger(__name__)
+
+
+class CocoPose(Dataset[Sample]):
+    """One sample a person, in the source frame.
+
+    Args:
+        root: folder of the data set. Annotations and pictures are found in COCO's own layout, in
+            Roboflow's, or where a folder holds one JSON file; what was found is logged.
+        split: ``train`` or ``val``. If one file serves both, its pictures are divided by their
+            names, always in the same way.
+        skeleton: the keypoint set.
+        annotation_file: JSON file, absolute or relative to ``root``.
+        image_dir: folder of the pictures, absolute or relative to ``root``.
+        box_file: detections in COCO's result format, used instead of the annotated boxes.
+        min_box_score: detections below it are left out.
+        val_fraction: share of the pictures that validates, if one file serves both splits.
+        on_error: ``skip`` logs pictures that cannot be read, and people without a box, and goes
+            on without them.
+
+    Raises:
+        FileNotFoundError: no folder, annotations or pictures; says where it looked.
+        ValueError: the annotations are not what they should be; names them and the remedy.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: coco_files.Split,
+        skeleton: str | Skeleton,
+        annotation_file: str | None = None,
+        image_dir: str | None = None,
+        box_file: str | None = None,
+        min_box_score: float = 0.0,
+        val_fraction: float = 0.1,
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        self.skeleton = Skeleton.load(skeleton)
+        self.root = Path(root)
+        self.on_error = on_error
+        file = coco_files.find_annotations(self.root, split, self.skeleton, annotation_file)
+        self.annotation_file = file.path
+        self.image_dir = coco_files.find_image_folder(self.root, file, split, image_dir)
+        images = file.content["images"]
+        chosen = _divide(images, split, val_fraction) if file.is_whole else range(len(images))
+        self._names = [str(image["file_name"]) for image in images]
+        self._image_ids = [_as_int(image["id"], i) for i, image in enumerate(images)]
+        self._image_index = {images[i]["id"]: i for i in chosen}
+        self._people = self._read(file, box_file, min_box_score)
+        self._check_images()
+
+    def __len__(self) -> int:
+        return len(self._people.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a person; with ``on_error=skip``, the next whose picture can be read.
+
+        Raises:
+            ValueError: the picture cannot be read; names it.
+        """
+        for step in range(len(self)):
+            try:
+                return self._sample((index + step) % len(self))
+            except (ValueError, FileNotFoundError) as error:
+                if self.on_error == "raise":
+                    raise ValueError(f"{error}. data.on_error=skip goes on without it") from error
+                log.warning("skipped: %s", error)
+        raise ValueError(f"none of the pictures in {self.image_dir} can be read")
+
+    def ground_truth(self) -> dict[str, Any]:
+        """Return all annotated people of this split, crowds included, as a COCO dictionary."""
+        content = coco_files.read_json(self.annotation_file)
+        annotations = []
+        for i, source in enumerate(content["annotations"]):
+            if source["image_id"] in self._image_index:
+                place = self._image_index[source["image_id"]]
+                complete = complete_annotation({"id": i, **source}, self.skeleton)
+                annotations.append({**complete, "image_id": self._image_ids[place]})
+        return {
+            "images": [{"id": self._image_ids[i]} for i in self._image_index.values()],
+            "categories": content.get("categories") or [{"id": 1, "name": "person"}],
+            "annotations": annotations,
+        }
+
+    def _read(
+        self, file: coco_files.CocoFile, box_file: str | None, min_box_score: float
+    ) -> People:
+        if box_file is None:
+            return read_people(
+                file,
+                self.skeleton,
+                image_index=self._image_index,
+                skip_faulty=self.on_error == "skip",
+            )
+        path = self.root / box_file
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no detection file {path} (data.val.box_file)")
+        detections = coco_files.read_json(path)
+        if not isinstance(detections, list) or not detections or "score" not in detections[0]:
+            raise ValueError(
+                f"{path} is not a list of detections with image_id, category_id, bbox and score"
+            )
+        return detected_people(
+            detections, self.skeleton, image_index=self._image_index, min_score=min_box_score
+        )
+
+    def _check_images(self) -> None:
+        used = sorted(set(self._people.image_index.tolist()))
+        missing = coco_files.missing_images(self.image_dir, (self._names[i] for i in used))
+        if not missing:
+            return
+        message = (
+            f"{len(missing)} of {len(used)} pictures are not in {self.image_dir}: "
+            + ", ".join(missing[:5])
+            + (", ..." if len(missing) > 5 else "")
+        )
+        if self.on_error == "raise":
+            raise FileNotFoundError(f"{message}. data.on_error=skip goes on without them")
+        log.warning("%s; left out", message)
+        lacking = set(missing)
+        kept = np.array([self._names[i] not in lacking for i in self._people.image_index])
+        self._people = People(
+            **{name: getattr(self._people, name)[kept] for name in People.__slots__}
+        )
+
+    def _sample(self, index: int) -> Sample:
+        people = self._people
+        image_index = int(people.image_index[index])
+        path = self.image_dir / self._names[image_index]
+        pixels = read_image(path)
+        points = people.points[index]
+        return Sample(
+            image=Image(pixels=pixels),
+            bbox=people.boxes[index],
+            meta=Meta(
+                id=int(people.ids[index]),
+                image_id=self._image_ids[image_index],
+                path=str(path),
+                size=(pixels.shape[0], pixels.shape[1]),
+                bbox=people.boxes[index],
+                bbox_score=float(people.scores[index]),
+            ),
+            keypoints=Keypoints(
+                xy=points[:, :2],
+                visible=points[:, 2].astype(np.uint8),
+                mirror_index=self.skeleton.mirror_index,
+            ),
+        )
+
+
+def _divide(images: list[dict[str, Any]], split: str, val_fraction: float) -> list[int]:
+    """Choose pictures by a checksum of their names: the same ones whatever the order."""
+    order = sorted(
+        range(len(images)), key=lambda i: zlib.crc32(str(images[i]["file_name"]).encode())
+    )
+    count = max(1, round(val_fraction * len(images))) if len(images) > 1 else 0
+    chosen = order[:count] if split == "val" else order[count:]
+    log.info("one annotation file for both splits: %d pictures to %s", len(chosen), split)
+    return sorted(chosen)
+
+
+def _as_int(image_id: Any, place: int) -> int:
+    return image_id if isinstance(image_id, int) else place
