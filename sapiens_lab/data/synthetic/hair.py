@@ -1,0 +1,162 @@
+"""Hair: a cap that swells out of the scalp, and for long hair a curtain that hangs from it.
+
+The curtain runs round the head from temple to temple and leaves the face free. It is built once
+on the canonical body and bound to the skin beneath, so it follows every identity and pose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from sapiens_lab.data.synthetic.arrays import F32, I64, Rng
+from sapiens_lab.data.synthetic.body import MESHES, NUM_VERTICES, Body, Posed, load_body
+from sapiens_lab.data.synthetic.materials import Material
+from sapiens_lab.data.synthetic.mesh import Piece
+from sapiens_lab.data.synthetic.noise import SineNoise
+from sapiens_lab.data.synthetic.regions import Regions, load_regions
+
+_COLUMNS, _ROWS = 81, 25
+_FRONT = 68.0  # [degrees] azimuth where the curtain begins on either side
+_TOP_Y, _BOTTOM_Y = 0.925, 0.36  # [m] canonical
+_WIDEST = 0.125  # [m] from the head's axis
+_NEIGHBORS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hair:
+    """One head of hair."""
+
+    kind: Literal["bald", "short", "long"]
+    volume: float  # [m] how far the cap stands off
+    recede: float  # [m] how far the hairline is moved up
+    length_y: float  # [m] canonical height where long hair ends
+    strands: SineNoise
+    ends: SineNoise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Curtain:
+    vertices: F32  # (N, 3) canonical
+    normals: F32  # (N, 3)
+    azimuth: F32  # (N,) [rad]
+    triangles: I64  # (T, 3)
+    anchors: I64  # (N, k) body vertices that carry it
+    shares: F32  # (N, k)
+    weights: F32  # (N, bones)
+
+
+def sample_hair(rng: Rng, *, female: bool) -> Hair:
+    """Draw a head of hair."""
+    bald, long = rng.random() < (0.02 if female else 0.12), rng.random() < (0.6 if female else 0.1)
+    return Hair(
+        kind="bald" if bald else "long" if long else "short",
+        volume=rng.uniform(0.004, 0.028),
+        recede=0.0 if female else max(0.0, rng.normal(0, 0.008)),
+        length_y=rng.uniform(0.42, 0.74),
+        strands=SineNoise.draw(rng, 2, (60.0, 9.0, 60.0)),
+        ends=SineNoise.draw(rng, 3, 4.0, dims=1),
+    )
+
+
+def cap(hair: Hair, regions: Regions, canonical: F32) -> tuple[F32, F32, F32]:
+    """Return the cap's field, its swelling [m] and its tone, each ``(V,)``."""
+    if hair.kind == "bald":
+        nothing = np.zeros(len(canonical), np.float32)
+        return nothing - 1, nothing, nothing
+    front = np.clip((canonical[:, 2] - 0.03) / 0.08, 0, 1)  # hair recedes from the forehead
+    field = regions.hairline - np.float32(hair.recede) * front
+    on = np.flatnonzero(field > -0.01)
+    swell, tone = np.zeros_like(field), np.zeros_like(field)
+    tone[on] = hair.strands(canonical[on])
+    rise = np.clip(field[on] / 0.045, 0, 1)
+    swell[on] = hair.volume * np.sqrt(rise) * (1 + 0.2 * tone[on])
+    return field, swell, tone
+
+
+def curtain(hair: Hair, body: Body, shape: F32, posed: Posed, joints: tuple[F32, F32]) -> Piece:
+    """Return the hanging part of long hair."""
+    sheet = _curtain()
+    moved = (shape[:NUM_VERTICES] - body.canonical)[sheet.anchors]  # (N, k, 3)
+    clump = hair.ends(6 * sheet.azimuth[:, None])
+    lift = 0.25 * hair.volume + 0.004 * clump
+    rest = sheet.vertices + np.einsum("nk,nkc->nc", sheet.shares, moved)
+    rest += sheet.normals * lift[:, None]
+    y = sheet.vertices[:, 1]
+    tip = hair.length_y + 0.035 * hair.ends(sheet.azimuth[:, None])
+    side = np.clip((np.degrees(np.abs(sheet.azimuth)) - _FRONT) / 30, 0, 1)
+    tip += 0.08 * (1 - side)  # the locks beside the face are a little shorter
+    strands = hair.strands(np.stack([3.5 * sheet.azimuth / 6, y, 0 * y], 1))
+    return Piece(
+        vertices=body.skin(rest, sheet.weights, joints).astype(np.float32),
+        triangles=sheet.triangles,
+        canonical=sheet.vertices,
+        cut=(y - tip).astype(np.float32),
+        material=np.full(len(y), Material.HAIR, np.uint8),
+        tone=strands,
+        one_sided=False,
+    )
+
+
+@lru_cache(maxsize=1)
+def _curtain() -> _Curtain:
+    body, regions = load_body(), load_regions()
+    pool = np.flatnonzero(
+        ((regions.region == Material.FACE) | (regions.region == Material.TORSO))
+        & (np.arange(NUM_VERTICES) < MESHES["body"].stop)
+        & (body.masks["ears"] < 0.5)
+        & (body.masks["inside-mouth"] < 0.5)
+    )
+    axis_z = float(body.head("head")[2])
+    azimuth = np.radians(np.linspace(_FRONT, 360 - _FRONT, _COLUMNS))
+    y = np.linspace(_TOP_Y, _BOTTOM_Y, _ROWS)
+    radius = _radius(body.canonical[pool], azimuth, y, axis_z)
+    phi, height = np.meshgrid(azimuth, y)
+    outward = np.stack([np.sin(phi), 0 * phi, np.cos(phi)], -1).reshape(-1, 3)
+    points = outward * radius.reshape(-1, 1) + np.stack(
+        [0 * phi, height, 0 * phi + axis_z], -1
+    ).reshape(-1, 3)
+    points = points.astype(np.float32)
+    anchors, shares = _bind(points, pool, body.canonical)
+    weights = np.einsum("nk,nkb->nb", shares, body.weights[anchors])
+    return _Curtain(
+        vertices=points,
+        normals=outward.astype(np.float32),
+        azimuth=((phi.ravel() + np.pi) % (2 * np.pi) - np.pi).astype(np.float32),
+        triangles=_grid(_ROWS, _COLUMNS),
+        anchors=anchors,
+        shares=shares,
+        weights=weights.astype(np.float32),
+    )
+
+
+def _radius(points: F32, azimuth: np.ndarray, y: np.ndarray, axis_z: float) -> np.ndarray:
+    """Return how far out the curtain hangs ``(rows, columns)``: outside of what it covers."""
+    own = np.arctan2(points[:, 0], points[:, 2] - axis_z)
+    reach = np.hypot(points[:, 0], points[:, 2] - axis_z)
+    out = np.zeros((len(y), len(azimuth)))
+    for row, height in enumerate(y):
+        for column, angle in enumerate(azimuth):
+            turn = np.abs((own - angle + np.pi) % (2 * np.pi) - np.pi)
+            near = (turn < 0.15) & (np.abs(points[:, 1] - height) < 0.025)
+            out[row, column] = reach[near].max(initial=0.0)
+    below = np.clip((0.80 - y) / 0.1, 0, 1)[:, None]
+    out = np.minimum(out + 0.006 + 0.026 * below, _WIDEST + 0.04 * below)
+    return np.maximum.accumulate(out * 0.985 ** np.arange(len(y))[:, None], 0)
+
+
+def _bind(points: F32, pool: I64, canonical: F32) -> tuple[I64, F32]:
+    distance = np.linalg.norm(points[:, None] - canonical[pool][None], axis=2)
+    nearest = np.argsort(distance, 1)[:, :_NEIGHBORS]
+    share = 1 / (np.take_along_axis(distance, nearest, 1) + 0.02) ** 2
+    return pool[nearest], (share / share.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _grid(rows: int, columns: int) -> I64:
+    index = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
+    corners = np.stack([np.stack([a, c, b], -1), np.stack([b, c, d], -1)])
+    return np.asarray(corners.reshape(-1, 3), np.int64)
