@@ -1,1 +1,1 @@
-"""Losses on tensors; masking and reduction are written here and nowhere else."""
+"""What training minimises: modules that compare tensors and know no batch."""

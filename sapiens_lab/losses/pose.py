@@ -1,44 +1,65 @@
-"""Heatmap losses (sapiens_v1 reference, section 4.1), computed in float32."""
+"""Losses of heatmaps: official ``KeypointMSELoss`` and ``KeypointOHKMMSELoss``.
+
+Both compute in float32 whatever the network's type: differences of heatmaps are small.
+"""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 
 class HeatmapMSELoss(nn.Module):
-    """Mean squared error over all heatmap pixels, unlabelled keypoints counting as zero.
+    """Mean squared error over all pixels of all keypoints.
 
-    Official ``KeypointMSELoss(use_target_weight=True)``: the weights stay out of the denominator.
+    A keypoint of weight 0 adds nothing and still counts in the mean, so a person with few labelled
+    keypoints weighs less than one with all.
     """
 
     def forward(self, preds: Tensor, target: Tensor, target_weight: Tensor) -> Tensor:
-        """Return the scalar loss of heatmaps ``(B, K, h, w)`` under weights ``(B, K)``."""
-        error = (preds.float() - target) ** 2
-        return (error.mean((-2, -1)) * target_weight).mean()
+        """Compare ``preds`` and ``target (B, K, h, w)`` under ``target_weight (B, K)``; a scalar.
+
+        Raises:
+            ValueError: the heatmaps differ in shape.
+        """
+        return (target_weight * _mean_squares(preds, target)).mean()
 
 
 class HeatmapOHKMLoss(nn.Module):
-    """Mean squared error of the ``topk`` worst keypoints of every sample.
+    """Mean squared error over each person's ``topk`` hardest keypoints.
 
-    Official ``KeypointOHKMMSELoss`` (online hard keypoint mining; 128 of 308 in Sapiens).
+    Online hard keypoint mining: Chen et al., "Cascaded Pyramid Network", CVPR 2018. The sum is
+    divided by ``topk`` also where fewer keypoints are labelled.
 
-    Raises:
-        ValueError: on the first batch, if there are fewer keypoints than ``topk``.
+    Args:
+        topk: how many keypoints of a person count; the official recipes of 308 keypoints use 128.
     """
 
-    def __init__(self, topk: int = 128) -> None:
+    def __init__(self, topk: int) -> None:
         super().__init__()
+        if topk < 1:
+            raise ValueError(f"topk must be at least 1, got {topk}")
         self.topk = topk
 
     def forward(self, preds: Tensor, target: Tensor, target_weight: Tensor) -> Tensor:
-        """Return the scalar loss of heatmaps ``(B, K, h, w)`` under weights ``(B, K)``."""
-        num_keypoints = preds.shape[1]
-        if self.topk > num_keypoints:
+        """Compare ``preds`` and ``target (B, K, h, w)`` under ``target_weight (B, K)``; a scalar.
+
+        Raises:
+            ValueError: the heatmaps differ in shape, or there are fewer than ``topk`` of them.
+        """
+        if preds.shape[1] < self.topk:
             raise ValueError(
-                f"loss.topk is {self.topk}, but the skeleton has {num_keypoints} keypoints only"
+                f"topk={self.topk} of {preds.shape[1]} keypoints; lower topk or use HeatmapMSELoss"
             )
-        weight = target_weight[..., None, None]
-        error = ((preds.float() * weight - target * weight) ** 2).mean((-2, -1))  # (B, K)
-        worst = torch.topk(error, self.topk, dim=1).values
-        return worst.mean()
+        # The weight scales both maps before they are squared.
+        losses = target_weight.square() * _mean_squares(preds, target)
+        return losses.topk(self.topk, dim=1).values.mean()
+
+
+def _mean_squares(preds: Tensor, target: Tensor) -> Tensor:
+    """Return every heatmap's mean squared error ``(B, K)``, float32."""
+    if preds.shape != target.shape:
+        raise ValueError(
+            f"predicted heatmaps are {tuple(preds.shape)}, targets {tuple(target.shape)}; "
+            "the head's out_channels must equal the number of keypoints"
+        )
+    return (preds.float() - target.float()).square().mean((-2, -1))

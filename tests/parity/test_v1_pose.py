@@ -1,0 +1,96 @@
+"""Codec, losses and metrics against numbers recorded from the official code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sapiens_lab import geometry
+from sapiens_lab.heatmaps import HeatmapCodec, flip_heatmaps
+from sapiens_lab.losses.pose import HeatmapMSELoss, HeatmapOHKMLoss
+
+# Small heatmaps with sigma 2, and 308 keypoints at full size with sigma 6.
+SMALL = HeatmapCodec((128, 96), heatmap_size=(32, 24), sigma=2)
+FULL = HeatmapCodec((1024, 768), heatmap_size=(256, 192), sigma=6)
+
+
+@pytest.fixture(scope="module")
+def small(shared: Path) -> dict[str, Tensor]:
+    return load_file(shared / "goldens/v1/pose_io.safetensors")
+
+
+@pytest.fixture(scope="module")
+def full(shared: Path) -> dict[str, Tensor]:
+    return load_file(shared / "goldens/pose_and_metrics/udp_codec_308.safetensors")
+
+
+def assert_decodes(codec: HeatmapCodec, heatmap: Tensor, xy: Tensor, score: Tensor) -> None:
+    """Compare within 0.01 px.
+
+    The official intermediate coordinates are multiplied by the input's size where ours are by size
+    minus 1; its next step divides by the size again. It has NaN for maps without a peak.
+    """
+    ours, our_score = codec.decode(heatmap)
+    H, W = codec.input_size
+    ours = ours * torch.tensor([W / (W - 1), H / (H - 1)])
+    peaked = score > 0
+    assert peaked.any()
+    torch.testing.assert_close(ours[peaked], xy[peaked], atol=1e-2, rtol=0)
+    torch.testing.assert_close(our_score, score, atol=1e-5, rtol=0)
+    assert torch.isfinite(ours).all()
+
+
+def test_encode(small: dict[str, Tensor]) -> None:
+    heatmap, weight = SMALL.encode(small["keypoints"], small["visible"])
+    torch.testing.assert_close(heatmap[0], small["target_heatmaps"], atol=1e-5, rtol=0)
+    assert torch.equal(weight, small["target_weights"])
+
+
+def test_encode_308(full: dict[str, Tensor]) -> None:
+    heatmap, weight = FULL.encode(full["keypoints"], full["visible"])
+    picked = heatmap[0, full["pick"]]
+    torch.testing.assert_close(picked, full["heatmaps_pick"], atol=1e-5, rtol=0)
+    sums = heatmap[0].sum((-2, -1))
+    torch.testing.assert_close(sums, full["heatmap_sums"], atol=1e-3, rtol=1e-5)
+    assert torch.equal(weight, full["weights"])
+
+
+def test_decode(small: dict[str, Tensor]) -> None:
+    target, score = small["decoded_target"], small["decoded_target_scores"]
+    assert_decodes(SMALL, small["target_heatmaps"][None], target, score)
+    assert_decodes(SMALL, small["heatmaps"], small["decoded_pred"], small["decoded_pred_scores"])
+
+
+def test_decode_308(full: dict[str, Tensor]) -> None:
+    heatmap, _ = FULL.encode(full["keypoints"], full["visible"])
+    assert_decodes(FULL, heatmap, full["decoded"], full["scores"])
+    assert_decodes(FULL, full["noisy_pick"][None], full["noisy_decoded"], full["noisy_scores"])
+
+
+def test_source_coordinates_equal_the_official_ones(small: dict[str, Tensor]) -> None:
+    """Input pixels through the inverse crop matrix end where the official rule ends."""
+    x1, y1, width, height = 37.0, -12.5, 150.0, 200.0  # of the input's aspect
+    size = torch.tensor([96.0, 128.0])
+    official = small["decoded_pred"] / size * torch.tensor([width, height])
+    official = official + torch.tensor([x1, y1])
+    matrix = geometry.crop(torch.tensor([x1, y1, x1 + width, y1 + height]).numpy(), (128, 96))
+    xy, _ = SMALL.decode(small["heatmaps"])
+    ours = geometry.apply(geometry.invert(matrix), xy.numpy())
+    torch.testing.assert_close(torch.from_numpy(ours).float(), official, atol=1e-2, rtol=0)
+
+
+def test_losses(small: dict[str, Tensor]) -> None:
+    inputs = small["heatmaps"], small["target_heatmaps"][None], small["target_weights"]
+    torch.testing.assert_close(HeatmapMSELoss()(*inputs), small["loss_mse"][0])
+    topk = int(small["ohkm_topk"][0])
+    torch.testing.assert_close(HeatmapOHKMLoss(topk)(*inputs), small["loss_ohkm"][0])
+
+
+def test_flip_order_is_a_mirror(small: dict[str, Tensor]) -> None:
+    index = small["flip_indices"].numpy()
+    twice = flip_heatmaps(flip_heatmaps(small["heatmaps"], index), index)
+    assert torch.equal(twice, small["heatmaps"])
