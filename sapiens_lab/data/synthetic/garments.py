@@ -29,6 +29,7 @@ def garment(
     *,
     ease: float,
     wrinkled: bool,
+    over: Piece | None = None,
 ) -> Piece:
     """Cut a garment from the tights.
 
@@ -40,6 +41,7 @@ def garment(
         material: of the garment.
         ease: mean distance from the body [m].
         wrinkled: vary the distance over the surface.
+        over: a garment worn over this one, which then stays closer to the body than that.
     """
     own = MESHES["tights"]
     canonical = body.canonical[own]
@@ -48,6 +50,10 @@ def garment(
     if wrinkled:
         away *= 1 + 0.8 * wrinkles(canonical)
     away = np.maximum(away, _THINNEST)
+    if over is not None:
+        gap = np.linalg.norm(over.vertices - posed.vertices[own], axis=1)
+        under = np.clip(over.cut / 0.02 + 2, 0, 1)  # from 4 to 2 cm outside its hem
+        away = np.minimum(away, under * 0.5 * gap + (1 - under) * away)
     return Piece(
         vertices=posed.vertices[own] + posed.normals[own] * away[:, None],
         triangles=_local_triangles("tights"),

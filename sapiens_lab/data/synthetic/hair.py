@@ -21,6 +21,7 @@ from sapiens_lab.data.synthetic.regions import Regions, load_regions
 
 _COLUMNS, _ROWS = 81, 25
 _FRONT = 68.0  # [degrees] azimuth where the curtain begins on either side
+_EAR = 104.0  # [degrees] behind the ears
 _TOP_Y, _BOTTOM_Y = 0.925, 0.36  # [m] canonical
 _WIDEST = 0.125  # [m] from the head's axis
 _NEIGHBORS = 10
@@ -34,6 +35,7 @@ class Hair:
     volume: float  # [m] how far the cap stands off
     recede: float  # [m] how far the hairline is moved up
     length_y: float  # [m] canonical height where long hair ends
+    behind_ears: bool  # long hair leaves the ears free
     strands: SineNoise
     ends: SineNoise
 
@@ -57,6 +59,7 @@ def sample_hair(rng: Rng, *, female: bool) -> Hair:
         volume=rng.uniform(0.004, 0.028),
         recede=0.0 if female else max(0.0, rng.normal(0, 0.008)),
         length_y=rng.uniform(0.42, 0.74),
+        behind_ears=rng.random() < 0.4,
         strands=SineNoise.draw(rng, 2, (60.0, 9.0, 60.0)),
         ends=SineNoise.draw(rng, 3, 4.0, dims=1),
     )
@@ -87,14 +90,17 @@ def curtain(hair: Hair, body: Body, shape: F32, posed: Posed, joints: tuple[F32,
     rest += sheet.normals * lift[:, None]
     y = sheet.vertices[:, 1]
     tip = hair.length_y + 0.035 * hair.ends(sheet.azimuth[:, None])
-    side = np.clip((np.degrees(np.abs(sheet.azimuth)) - _FRONT) / 30, 0, 1)
-    tip += 0.08 * (1 - side)  # the locks beside the face are a little shorter
+    turn = np.degrees(np.abs(sheet.azimuth))
+    tip += 0.08 * (1 - np.clip((turn - _FRONT) / 30, 0, 1))  # shorter locks beside the face
+    cut = y - tip
+    if hair.behind_ears:
+        cut = np.minimum(cut, 0.005 * (turn - _EAR))
     strands = hair.strands(np.stack([3.5 * sheet.azimuth / 6, y, 0 * y], 1))
     return Piece(
         vertices=body.skin(rest, sheet.weights, joints).astype(np.float32),
         triangles=sheet.triangles,
         canonical=sheet.vertices,
-        cut=(y - tip).astype(np.float32),
+        cut=cut.astype(np.float32),
         material=np.full(len(y), Material.HAIR, np.uint8),
         tone=strands,
         one_sided=False,
@@ -107,7 +113,6 @@ def _curtain() -> _Curtain:
     pool = np.flatnonzero(
         ((regions.region == Material.FACE) | (regions.region == Material.TORSO))
         & (np.arange(NUM_VERTICES) < MESHES["body"].stop)
-        & (body.masks["ears"] < 0.5)
         & (body.masks["inside-mouth"] < 0.5)
     )
     axis_z = float(body.head("head")[2])
@@ -144,7 +149,8 @@ def _radius(points: F32, azimuth: np.ndarray, y: np.ndarray, axis_z: float) -> n
             near = (turn < 0.15) & (np.abs(points[:, 1] - height) < 0.025)
             out[row, column] = reach[near].max(initial=0.0)
     below = np.clip((0.80 - y) / 0.1, 0, 1)[:, None]
-    out = np.minimum(out + 0.006 + 0.026 * below, _WIDEST + 0.04 * below)
+    hug = 0.014 * np.clip((0.90 - y) / 0.03, 0, 1)[:, None] - 0.008  # the top hides in the cap
+    out = np.minimum(out + hug + 0.034 * below, _WIDEST + 0.04 * below)
     return np.maximum.accumulate(out * 0.985 ** np.arange(len(y))[:, None], 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -111,21 +112,21 @@ def _dress(
     cover = np.maximum.reduce(covered)
     seen_top, seen_bottom = outfit.layered(clothes, top, bottom, regions)
     loose = clothes.bottom in ("long", "short")
-    pieces = [
-        garments.garment(
-            rng, body, posed, seen_bottom, Material.BOTTOM, ease=clothes.bottom_ease, wrinkled=loose
-        )
-    ]
-    if clothes.top:
-        pieces.append(
-            garments.garment(
-                rng, body, posed, seen_top, Material.TOP, ease=clothes.top_ease, wrinkled=True
-            )
-        )
+    make = partial(garments.garment, rng, body, posed)
+    worn_top = partial(make, seen_top, Material.TOP, ease=clothes.top_ease, wrinkled=True)
+    worn_bottom = partial(
+        make, seen_bottom, Material.BOTTOM, ease=clothes.bottom_ease, wrinkled=loose
+    )
+    if not clothes.top:
+        pieces = [worn_bottom()]
+    elif clothes.tucked:
+        outer = worn_bottom()
+        pieces = [outer, worn_top(over=outer)]
+    else:
+        outer = worn_top()
+        pieces = [outer, worn_bottom(over=outer)]
     if clothes.shoes:
-        pieces.append(
-            garments.garment(rng, body, posed, shoe, Material.SHOE, ease=0.010, wrinkled=False)
-        )
+        pieces.append(make(shoe, Material.SHOE, ease=0.010, wrinkled=False))
     if clothes.bottom == "skirt":
         pieces.append(garments.skirt(body, posed, regions.leg, clothes.skirt_end))
     return pieces, cover.astype(np.float32)

@@ -111,7 +111,7 @@ def _targets(streams: Streams, person: Person, framing: Framing) -> F32:
     if framing == "upper":
         upright = person.pose not in ("sit", "crouch")
         return vertices[vertices[:, 1] > person.hips_y - 0.1] if upright else vertices
-    reach = streams.get("head frame").uniform(0.14, 0.3)
+    reach = streams.get("head frame").uniform(0.1, 0.22)
     corners = np.array([[1, 1, 1], [-1, -1, -1], [1, -1, 1], [-1, 1, -1]], np.float32)
     return np.asarray(person.head + np.float32(reach) * corners)
 
