@@ -96,12 +96,19 @@ def sample_camera(rng: Rng, targets: NDArray[Any], size: tuple[int, int]) -> Cam
     R = about_z(roll) @ about_x(pitch) @ facing @ about_y(yaw)
     middle = (targets.min(0) + targets.max(0)).astype(np.float64) / 2
     around = (targets - middle) @ R.T
-    half = np.array([width, height]) / 2
-    distance = float(focal * np.max(np.abs(around[:, :2]) / half) / fill)
+    available = fill * np.array([width, height])
+    distance = float(focal * np.max(np.ptp(around[:, :2], axis=0) / available))
     for _ in range(3):  # the points nearer to the camera look larger
-        z = np.maximum(around[:, 2] + distance, 0.1)
-        distance *= float(np.max(np.abs(around[:, :2]) * focal / z[:, None] / half) / fill)
+        distance *= float(np.max(np.ptp(_seen(around, distance, focal), axis=0) / available))
     distance = max(distance, _CLOSEST - float(around[:, 2].min()))
+    seen = _seen(around, distance, focal)
     center = (np.array([width, height]) - 1) / 2 + shift * (width, height)
+    center -= (seen.min(0) + seen.max(0)) / 2
     K = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1]])
     return Camera(K=K, R=R, t=np.array([0, 0, distance]) - R @ middle, size=size)
+
+
+def _seen(around: F64, distance: float, focal: float) -> F64:
+    """Return pixels ``(N, 2)``, from the principal point, of points at a distance [m]."""
+    z = np.maximum(around[:, 2:] + distance, 0.1)
+    return np.asarray(around[:, :2] * focal / z)

@@ -48,7 +48,7 @@ def sample_outfit(rng: Rng, regions: Regions, *, female: bool) -> Outfit:
     shares = (0.5, 0.25, 0.15, 0.10) if female else (0.5, 0.27, 0.0, 0.23)
     kinds: tuple[BottomKind, ...] = ("long", "short", "skirt", "brief")
     bottom = kinds[int(rng.choice(4, p=shares))]
-    ends = {"long": (0.86, 1.0), "short": (0.2, 0.55), "skirt": (0.12, 0.12), "brief": (0.06, 0.06)}
+    ends = {"long": (0.86, 1.0), "short": (0.2, 0.55), "skirt": (0.16, 0.16), "brief": (0.13, 0.17)}
     sleeve = float(rng.choice([0.06, 0.28, 0.42, 0.88, 0.95], p=[0.12, 0.33, 0.1, 0.15, 0.3]))
     topless = not female and rng.random() < 0.1
     extras: tuple[Extra, ...] = ("none", "gloves", "band", "beanie")
