@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
@@ -20,6 +20,18 @@ from rich.table import Table
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.learner import Learner
 from sapiens_lab.visualize import Picture, View, grid
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar without the number that it gives a run: our runs are folders."""
+
+    def get_metrics(
+        self, trainer: L.Trainer, pl_module: L.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return what stands behind the bar."""
+        numbers = super().get_metrics(trainer, pl_module)
+        numbers.pop("v_num", None)
+        return numbers
 
 
 class FirstBatch(Callback):

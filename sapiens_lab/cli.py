@@ -101,22 +101,22 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
     if _is_main_process():
         record_run(config, run_folder, HydraConfig.get().overrides.task)
         _print_config(config)
-    with _quiet():
-        L.seed_everything(config.seed, workers=True, verbose=False)
-        datamodule = instantiate(config.data, _convert_="all")
-        for split in ("train", "val") if config.ckpt_path is None else ("test",):
-            datamodule.dataset(split)
-        learner = instantiate(config.learner, _convert_="all")
-        if config.weights is not None:
-            from sapiens_lab.weights.load import load_weights
+    _silence()
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    datamodule = instantiate(config.data, _convert_="all")
+    for split in ("train", "val") if config.ckpt_path is None else ("test",):
+        datamodule.dataset(split)
+    learner = instantiate(config.learner, _convert_="all")
+    if config.weights is not None:
+        from sapiens_lab.weights.load import load_weights
 
-            report = load_weights(learner.model, config.weights)
-            log.info("%s", report)
-        objects = {
-            name: list(instantiate(config[name] or {}, _convert_="all").values())
-            for name in ("callbacks", "logger")
-        }
-        trainer = instantiate(config.trainer, _convert_="all", **objects)
+        report = load_weights(learner.model, config.weights)
+        log.info("%s", report)
+    objects = {
+        name: list(instantiate(config[name] or {}, _convert_="all").values())
+        for name in ("callbacks", "logger")
+    }
+    trainer = instantiate(config.trainer, _convert_="all", **objects)
     return learner, datamodule, trainer
 
 
@@ -168,10 +168,12 @@ def _full_error() -> bool:
     return os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what Lightning says on construction and a user cannot act on."""
+def _silence() -> None:
+    """Drop messages of libraries that a user of ours cannot act on."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        yield
+    for message in (
+        ".*does not have many workers.*",  # data.num_workers is chosen by the number of cores
+        ".*smaller than the logging interval.*",  # the epoch's numbers are logged all the same
+        ".*LeafSpec.*deprecated.*",  # between Lightning and torch
+    ):
+        warnings.filterwarnings("ignore", message=message)

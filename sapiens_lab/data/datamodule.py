@@ -139,6 +139,8 @@ class DataModule(L.LightningDataModule):
     def _loader(
         self, split: str, transforms: str, batch_size: int, *, train: bool
     ) -> DataLoader[Sample]:
+        # Before any worker is forked: OpenCV's pool of threads does not survive a fork.
+        cv2.setNumThreads(1)
         dataset = TransformedDataset(
             self.dataset(split),
             transforms=self._transforms[transforms],
@@ -164,7 +166,6 @@ class DataModule(L.LightningDataModule):
             drop_last=train and len(sampler) >= batch_size,
             pin_memory=bool(trainer and trainer.strategy.root_device.type == "cuda"),
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=_one_thread if self.num_workers else None,
         )
 
     def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
@@ -180,8 +181,3 @@ def _chain(transforms: Mapping[str, Transform | None]) -> tuple[Transform, ...]:
 def _num_cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
-
-
-def _one_thread(worker_id: int) -> None:
-    """Keep a loading process on one core: OpenCV's own threads would only fight its siblings."""
-    cv2.setNumThreads(1)

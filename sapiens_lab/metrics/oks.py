@@ -7,7 +7,7 @@ faster-coco-eval, which gives the numbers of pycocotools with any sigmas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ _VALID_FLAG = {
     "left_hand": "lefthand_valid",
     "right_hand": "righthand_valid",
 }
+# All people are compared with all, whatever numbers the two sides call a person by.
+_PERSON = 1
 
 
 def average_precision(
@@ -33,14 +35,14 @@ def average_precision(
     *,
     keypoints: Sequence[int] | None = None,
     part: str | None = None,
-    image_ids: Sequence[int] | None = None,
+    image_ids: Collection[int] | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Score detected people against annotated ones.
 
     Args:
-        ground_truth: COCO dictionary with ``images``, ``categories`` and ``annotations``; the
-            annotations have ``keypoints`` (3 K numbers), ``area`` and ``iscrowd``.
-        detections: COCO results with ``image_id``, ``category_id``, ``keypoints`` and ``score``.
+        ground_truth: COCO dictionary with ``images`` and ``annotations``; the annotations have
+            ``image_id``, ``keypoints`` (3 K numbers), ``area``, ``bbox`` and ``iscrowd``.
+        detections: COCO results with ``image_id``, ``keypoints`` (3 K numbers) and ``score``.
         sigmas: ``(K,)`` of all keypoints.
         keypoints: compare these only. A person without a labelled one is ignored.
         part: name of that selection; where the annotation's flag (``face_valid`` ...) is false,
@@ -49,43 +51,43 @@ def average_precision(
 
     Returns:
         The defined ones of the ten numbers, and the reasons why others are undefined.
+
+    Raises:
+        ValueError: somebody was detected in a picture that the ground truth lacks.
     """
-    chosen = list(range(len(sigmas))) if keypoints is None else list(keypoints)
-    annotations = [_annotation(a, chosen, part) for a in ground_truth["annotations"]]
+    chosen = np.arange(len(sigmas)) if keypoints is None else np.asarray(keypoints)
+    images = {int(image["id"]) for image in ground_truth["images"]}
+    if strange := {int(d["image_id"]) for d in detections} - images:
+        raise ValueError(f"people detected in pictures without ground truth: {sorted(strange)[:5]}")
     if image_ids is not None:
-        seen = set(image_ids)
-        annotations = [a for a in annotations if a["image_id"] in seen]
+        images &= set(image_ids)
+    sources = [a for a in ground_truth["annotations"] if int(a["image_id"]) in images]
+    annotations = [_annotation(i, a, chosen, part) for i, a in enumerate(sources, 1)]
+    found = [_detection(d, chosen) for d in detections if int(d["image_id"]) in images]
     areas = [a["area"] for a in annotations if a["num_keypoints"] and not a["iscrowd"]]
-    if not areas:
-        return {}, dict.fromkeys(NAMES, "no annotated person has a labelled keypoint of it")
-    truth = COCO(
-        {
-            "info": {},
-            "images": ground_truth["images"],
-            "categories": ground_truth["categories"],
-            "annotations": annotations,
-        }
-    )
-    results = truth.loadRes([_detection(d, chosen) for d in detections])
-    evaluation = COCOeval_faster(
-        truth,
-        results,
-        iouType="keypoints",
-        kpt_oks_sigmas=np.asarray(sigmas, np.float64)[chosen],
-        print_function=_silent,
-    )
-    if image_ids is not None:
-        evaluation.params.imgIds = sorted(seen)
-    evaluation.run()
-    numbers = dict(zip(NAMES, map(float, evaluation.stats[: len(NAMES)]), strict=True))
-    undefined = _undefined(areas)
+    undefined = _undefined(areas, part or "")
+    if len(undefined) == len(NAMES):
+        return {}, undefined
+    numbers = _count(annotations, found, np.asarray(sigmas, np.float64)[chosen], sorted(images))
     return {n: v for n, v in numbers.items() if n not in undefined}, undefined
 
 
+def person_scores(
+    scores: NDArray[np.float64], box_scores: NDArray[np.float64], threshold: float
+) -> NDArray[np.float64]:
+    """Return ``(N,)`` box score times mean of the keypoint scores above ``threshold``.
+
+    Official ``score_mode="bbox_keypoint"``; 0 where no keypoint score ``(N, K)`` is above it.
+    """
+    sure = scores > threshold
+    mean = np.where(sure, scores, 0).sum(1) / np.maximum(sure.sum(1), 1)
+    return np.asarray(box_scores * mean)
+
+
 def nms(
-    keypoints: NDArray[np.floating[Any]],
-    scores: NDArray[np.floating[Any]],
-    areas: NDArray[np.floating[Any]],
+    keypoints: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    areas: NDArray[np.float64],
     sigmas: NDArray[np.float64],
     threshold: float,
 ) -> list[int]:
@@ -113,39 +115,78 @@ def nms(
     return keep
 
 
-def _annotation(source: Mapping[str, Any], chosen: list[int], part: str | None) -> dict[str, Any]:
-    points = np.asarray(source["keypoints"], np.float64).reshape(-1, 3)[chosen]
+def _count(
+    annotations: list[dict[str, Any]],
+    detections: list[dict[str, Any]],
+    sigmas: NDArray[np.float64],
+    image_ids: list[int],
+) -> dict[str, float]:
+    """Return the ten numbers; -1 where there was nobody to count."""
+    truth = COCO(
+        {
+            "info": {},
+            "images": [{"id": i} for i in image_ids],
+            "categories": [{"id": _PERSON, "name": "person"}],
+            "annotations": annotations,
+        },
+        print_function=_silent,
+    )
+    evaluation = COCOeval_faster(
+        truth,
+        truth.loadRes(detections),
+        iouType="keypoints",
+        kpt_oks_sigmas=sigmas,
+        print_function=_silent,
+    )
+    evaluation.run()
+    return dict(zip(NAMES, map(float, evaluation.stats[: len(NAMES)]), strict=True))
+
+
+def _annotation(
+    number: int, source: Mapping[str, Any], chosen: NDArray[np.int64], part: str | None
+) -> dict[str, Any]:
+    """Copy what the evaluation needs, numbered from 1: it takes id 0 for "nobody"."""
+    points = np.array(source["keypoints"], np.float64).reshape(-1, 3)[chosen]
     flag = _VALID_FLAG.get(part or "")
     if flag is not None and not source.get(flag, True):
         points[:, 2] = 0
-    num_labelled = int((points[:, 2] > 0).sum())
-    if part is None:  # the file's own count decides whom COCO ignores
-        num_labelled = min(num_labelled, int(source.get("num_keypoints", num_labelled)))
-    kept = ("id", "image_id", "category_id", "area", "bbox")
     return {
-        **{key: source[key] for key in kept},
-        "iscrowd": source.get("iscrowd", 0),
-        "keypoints": points.ravel().tolist(),
-        "num_keypoints": num_labelled,
+        "id": number,
+        "image_id": int(source["image_id"]),
+        "category_id": _PERSON,
+        "area": float(source["area"]),
+        "bbox": source["bbox"],
+        "iscrowd": int(source.get("iscrowd", 0)),
+        "keypoints": points.ravel(),
+        # Counted and not read: COCO-WholeBody's own number is of the body alone.
+        "num_keypoints": int((points[:, 2] > 0).sum()),
     }
 
 
-def _detection(source: Mapping[str, Any], chosen: list[int]) -> dict[str, Any]:
+def _detection(source: Mapping[str, Any], chosen: NDArray[np.int64]) -> dict[str, Any]:
     points = np.asarray(source["keypoints"], np.float64).reshape(-1, 3)[chosen]
-    return {**source, "keypoints": points.ravel().tolist()}
+    return {
+        "image_id": int(source["image_id"]),
+        "category_id": _PERSON,
+        "keypoints": points.ravel(),
+        "score": float(source["score"]),
+    }
 
 
-def _undefined(areas: Sequence[float]) -> dict[str, str]:
-    """Say which of the ten numbers have no person to count."""
+def _undefined(areas: Sequence[float], part: str) -> dict[str, str]:
+    """Say which of the ten numbers have nobody to count; ``areas`` are those of who counts."""
+    labelled = f"with a labelled {part + ' ' if part else ''}keypoint"
+    if not areas:
+        return dict.fromkeys(NAMES, f"no annotated person {labelled}")
+    if max(areas) <= 0:
+        return dict.fromkeys(NAMES, "the annotated areas are all zero")
     undefined = {}
     if not any(_MEDIUM <= area <= _LARGE for area in areas):
-        reason = "no annotated person is of medium size (area 32^2 to 96^2 px)"
-        undefined |= {"AP_M": reason, "AR_M": reason}
+        reason = f"no annotated person of medium area (32^2 to 96^2 px) {labelled}"
+        undefined = {"AP_M": reason, "AR_M": reason}
     if not any(area >= _LARGE for area in areas):
-        reason = "no annotated person is large (area from 96^2 px)"
+        reason = f"no annotated person of large area (from 96^2 px) {labelled}"
         undefined |= {"AP_L": reason, "AR_L": reason}
-    if not any(area > 0 for area in areas):
-        undefined |= dict.fromkeys(NAMES, "the annotated areas are all zero")
     return undefined
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -16,7 +17,7 @@ from sapiens_lab.metrics import oks
 _COLUMNS = ("image_ids", "ids", "keypoints", "scores", "box_scores", "box_areas")
 
 
-class OksAP(Metric):
+class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
     """The ten COCO numbers, in total and for every part of the skeleton.
 
     The annotated people are given whole, by ``set_ground_truth``, since crowds and people whom no
@@ -29,7 +30,7 @@ class OksAP(Metric):
             ``box score * mean keypoint score`` (official ``bbox_keypoint``).
     """
 
-    undefined: dict[str, str]
+    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
 
     def __init__(
         self,
@@ -55,16 +56,20 @@ class OksAP(Metric):
             only_seen: leave out pictures of which no prediction came (trial runs on a part).
 
         Raises:
-            ValueError: nobody is annotated, or with another number of keypoints.
+            ValueError: nobody is annotated, or somebody with another number of keypoints.
         """
-        if not coco["annotations"]:
-            raise ValueError("the evaluation set has no annotated person to compare with")
-        count = len(coco["annotations"][0]["keypoints"]) // 3
-        if count != self.skeleton.num_keypoints:
+        K = self.skeleton.num_keypoints
+        for annotation in coco["annotations"]:
+            if len(annotation["keypoints"]) != 3 * K:
+                raise ValueError(
+                    f"the annotated person {annotation.get('id')} has "
+                    f"{len(annotation['keypoints']) // 3} keypoints, the skeleton "
+                    f"{self.skeleton.name!r} has {K}; choose the skeleton of the annotations "
+                    "with `skeleton=`"
+                )
+        if not any(max(a["keypoints"][2::3]) > 0 for a in coco["annotations"]):
             raise ValueError(
-                f"the annotated people have {count} keypoints, the skeleton "
-                f"{self.skeleton.name!r} has {self.skeleton.num_keypoints}; choose the skeleton "
-                "of the annotations with `skeleton=`"
+                "the evaluation set has no annotated person with a labelled keypoint to compare with"
             )
         self._truth, self._only_seen = coco, only_seen
 
@@ -89,22 +94,22 @@ class OksAP(Metric):
         """
         values = (image_ids, ids, keypoints, scores, box_scores, box_areas)
         for name, value in zip(_COLUMNS, values, strict=True):
-            getattr(self, name).append(value)
+            getattr(self, name).append(value.detach())
 
     def compute(self) -> dict[str, float]:
         """Return the defined numbers: ``AP``, ..., and ``body/AP``, ... for every part.
 
         Raises:
-            ValueError: no ground truth was given.
+            ValueError: no ground truth was given, or not of a predicted person's picture.
         """
         if self._truth is None:
             raise ValueError("OksAP needs `set_ground_truth` before it can compute")
+        parts = {"": None, **self.skeleton.parts}
         people = self._people()
-        seen = sorted({p["image_id"] for p in people}) if self._only_seen else None
-        numbers, self.undefined = oks.average_precision(
-            self._truth, people, self.skeleton.sigmas, image_ids=seen
-        )
-        for part, members in self.skeleton.parts.items():
+        seen = {p["image_id"] for p in people} if self._only_seen else None
+        numbers: dict[str, float] = {}
+        self.undefined = {}
+        for part, members in parts.items():
             values, reasons = oks.average_precision(
                 self._truth,
                 people,
@@ -113,110 +118,122 @@ class OksAP(Metric):
                 part=part,
                 image_ids=seen,
             )
-            numbers |= {f"{part}/{name}": value for name, value in values.items()}
-            self.undefined |= {f"{part}/{name}": reason for name, reason in reasons.items()}
+            prefix = f"{part}/" if part else ""
+            numbers |= {prefix + name: value for name, value in values.items()}
+            self.undefined |= {prefix + name: reason for name, reason in reasons.items()}
         return numbers
 
     def _people(self) -> list[dict[str, Any]]:
         """Return COCO results: scored, each person once, near duplicates removed."""
-        rows = {name: _stacked(getattr(self, name)) for name in _COLUMNS}
+        rows = {name: _joined(getattr(self, name)) for name in _COLUMNS}
+        if not len(rows["ids"]):
+            return []
         _, first = np.unique(rows["ids"], return_index=True)
         rows = {name: values[first] for name, values in rows.items()}
-        sure = rows["scores"] > self.score_threshold
-        mean = (rows["scores"] * sure).sum(1) / np.maximum(sure.sum(1), 1)
-        total = rows["box_scores"] * mean
-        people = []
-        for image_id in np.unique(rows["image_ids"]):
-            members = np.flatnonzero(rows["image_ids"] == image_id)
-            kept = oks.nms(
+        total = oks.person_scores(rows["scores"], rows["box_scores"], self.score_threshold)
+        order = np.argsort(rows["image_ids"], kind="stable")
+        starts = np.flatnonzero(np.diff(rows["image_ids"][order])) + 1
+        kept: list[int] = []
+        for members in np.split(order, starts):  # picture by picture
+            best = oks.nms(
                 rows["keypoints"][members],
                 total[members],
                 rows["box_areas"][members],
                 self.skeleton.sigmas,
                 self.nms_threshold,
             )
-            for i in members[kept]:
-                points = np.column_stack([rows["keypoints"][i], rows["scores"][i]])
-                people.append(
-                    {
-                        "image_id": int(image_id),
-                        "category_id": int(self._category),
-                        "keypoints": points.ravel().tolist(),
-                        "score": float(total[i]),
-                    }
-                )
-        return people
-
-    @property
-    def _category(self) -> int:
-        assert self._truth is not None
-        return int(self._truth["annotations"][0]["category_id"])
+            kept += members[best].tolist()
+        points = np.concatenate([rows["keypoints"], rows["scores"][..., None]], axis=-1)
+        return [
+            {
+                "image_id": int(rows["image_ids"][i]),
+                "category_id": 1,
+                "keypoints": points[i].ravel().tolist(),
+                "score": float(total[i]),
+            }
+            for i in kept
+        ]
 
 
-class PCK(Metric):
+class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
     """Share of labelled keypoints that lie within a fraction of the person's size.
 
     Args:
         threshold: that fraction; the size is what ``update`` gets, the box's longer side.
+        skeleton: if given, ``per_keypoint`` holds the share of every keypoint too.
     """
 
-    correct: Tensor
+    correct: Tensor  # (K,), or () without a skeleton
     total: Tensor
-    undefined: dict[str, str]
+    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
+    per_keypoint: dict[str, float]  # keypoint -> share; without those that are never labelled
 
-    def __init__(self, threshold: float = 0.1) -> None:
+    def __init__(self, threshold: float = 0.1, *, skeleton: str | Skeleton | None = None) -> None:
         super().__init__()
         self.threshold = threshold
-        self.undefined = {}
-        self.add_state("correct", default=torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("total", default=torch.tensor(0.0), dist_reduce_fx="sum")
+        self.keypoints = None if skeleton is None else Skeleton.load(skeleton).keypoints
+        self.undefined, self.per_keypoint = {}, {}
+        zeros = torch.zeros(() if self.keypoints is None else len(self.keypoints)).long()
+        self.add_state("correct", default=zeros, dist_reduce_fx="sum")
+        self.add_state("total", default=zeros.clone(), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor, visible: Tensor, scale: Tensor) -> None:
         """Compare points ``(B, K, 2)`` where ``visible (B, K)``; ``scale (B,)`` in their pixels."""
-        error, labelled = _relative_error(preds, target, visible, scale)
-        self.correct += ((error <= self.threshold) & labelled).sum()
-        self.total += labelled.sum()
+        error, counts = _relative_error(preds, target, visible, scale)
+        axes = (0, 1) if self.keypoints is None else (0,)
+        self.correct += ((error <= self.threshold) & counts).sum(axes)
+        self.total += counts.sum(axes)
 
     def compute(self) -> dict[str, float]:
         """Return ``PCK`` in 0..1."""
-        self.undefined = {} if self.total else {"PCK": "no keypoint is labelled"}
-        return {"PCK": float(self.correct / self.total)} if self.total else {}
+        sums = zip(self.keypoints or (), self.correct.view(-1), self.total.view(-1), strict=False)
+        self.per_keypoint = {name: float(c / n) for name, c, n in sums if n > 0}
+        self.undefined = {} if self.total.any() else {"PCK": "no keypoint is labelled"}
+        return {} if self.undefined else {"PCK": float(self.correct.sum() / self.total.sum())}
 
 
-class NME(Metric):
-    """Mean distance of labelled keypoints as a share of the person's size."""
+class NME(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
+    """Normalised mean error: distance of labelled keypoints as a share of the person's size."""
 
     distance: Tensor
     total: Tensor
-    undefined: dict[str, str]
+    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
 
     def __init__(self) -> None:
         super().__init__()
         self.undefined = {}
         self.add_state("distance", default=torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("total", default=torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("total", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor, visible: Tensor, scale: Tensor) -> None:
         """Compare points ``(B, K, 2)`` where ``visible (B, K)``; ``scale (B,)`` in their pixels."""
-        error, labelled = _relative_error(preds, target, visible, scale)
-        self.distance += error[labelled].sum()
-        self.total += labelled.sum()
+        error, counts = _relative_error(preds, target, visible, scale)
+        self.distance += error[counts].sum()
+        self.total += counts.sum()
 
     def compute(self) -> dict[str, float]:
         """Return ``NME``; 0 is perfect."""
         self.undefined = {} if self.total else {"NME": "no keypoint is labelled"}
-        return {"NME": float(self.distance / self.total)} if self.total else {}
+        return {} if self.undefined else {"NME": float(self.distance / self.total)}
 
 
 def _relative_error(
     preds: Tensor, target: Tensor, visible: Tensor, scale: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return distances ``(B, K)`` over the person's size, and which of them are labelled."""
-    error = (preds - target).norm(dim=-1) / scale.clamp_min(1e-6)[:, None]
-    return error, visible > 0
+    """Return distances ``(B, K)`` over the person's size, and which of them count.
+
+    Those do whose keypoint is labelled and whose person has a size.
+    """
+    error = (preds.float() - target.float()).norm(dim=-1) / scale[:, None]
+    return error, (visible > 0) & (scale > 0)[:, None]
 
 
-def _stacked(state: list[Tensor] | Tensor) -> np.ndarray[Any, Any]:
-    """Join a list state, which torchmetrics has joined already after a reduction."""
-    tensor = torch.cat(state) if isinstance(state, list) else state
-    return tensor.cpu().numpy()
+def _joined(state: list[Tensor] | Tensor) -> NDArray[Any]:
+    """Join a list state, which torchmetrics has joined already after a reduction.
+
+    Whole numbers stay what they are, others become float64.
+    """
+    if isinstance(state, list):
+        state = torch.cat(state) if state else torch.empty(0)
+    values = state.cpu()
+    return np.asarray(values.double() if values.is_floating_point() else values)

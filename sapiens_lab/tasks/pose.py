@@ -32,9 +32,10 @@ class PoseTask(Task):
 
     Args:
         skeleton: the keypoint set, by name, path or value.
-        sigma: width of the target's Gaussian in heatmap pixels.
         loss: called with predicted and true heatmaps ``(B, K, h, w)`` and weights ``(B, K)``.
         metrics: ``OksAP``, or metrics that compare points (``PCK``, ``NME``).
+        sigma: deviation of the target's Gaussian in heatmap pixels. ``None`` keeps the official
+            proportion, 6 on maps of 256 rows, but not less than 1.5.
         flip_test: average the heatmaps with those of the mirrored picture (official: yes).
     """
 
@@ -42,9 +43,9 @@ class PoseTask(Task):
         self,
         *,
         skeleton: str | Skeleton,
-        sigma: float,
         loss: nn.Module,
         metrics: Mapping[str, Metric],
+        sigma: float | None = None,
         flip_test: bool = True,
     ) -> None:
         super().__init__(loss=loss, metrics=metrics)
@@ -105,7 +106,8 @@ class PoseTask(Task):
     def _codec(self, batch: Batch, output: Tensor) -> HeatmapCodec:
         height, width = batch.image.shape[-2:]
         h, w = output.shape[-2:]
-        return HeatmapCodec((height, width), heatmap_size=(h, w), sigma=self.sigma)
+        sigma = self.sigma or max(1.5, 6 * h / 256)
+        return HeatmapCodec((height, width), heatmap_size=(h, w), sigma=sigma)
 
 
 def _compare_people(metric: Metric, predictions: Sequence[PosePrediction], batch: Batch) -> None:
