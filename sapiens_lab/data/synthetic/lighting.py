@@ -60,10 +60,10 @@ class ShadowMap:
         side = np.cross(np.array([0, 1, 0.01], np.float32), away)
         side /= np.linalg.norm(side)
         axes = np.stack([side, np.cross(away, side), away]).astype(np.float32)
-        corners = mesh.triangles
-        shown = mesh.cut[corners].sum(1) >= 0
+        i, j, k = mesh.triangles.T
+        shown = mesh.cut[i] + mesh.cut[j] + mesh.cut[k] >= 0
         at = mesh.vertices @ axes.T
-        a, b, c = (at[corners[shown, i]] for i in range(3))
+        a, b, c = at[i[shown]], at[j[shown]], at[k[shown]]
         points = np.concatenate([(a + b + c) / 3, a])
         low, high = points[:, :2].min(0), points[:, :2].max(0)
         scale = float((_MAP - 5) / (high - low).max())

@@ -41,7 +41,8 @@ def join(pieces: Sequence[Piece]) -> Mesh:
     """Put pieces together, without the triangles that are cut away whole."""
     triangles, cull, start = [], [], 0
     for piece in pieces:
-        kept = piece.triangles[(piece.cut > 0)[piece.triangles].any(1)]
+        shown = (piece.cut > 0)[piece.triangles]
+        kept = piece.triangles[shown[:, 0] | shown[:, 1] | shown[:, 2]]
         triangles.append(kept + start)
         cull.append(np.full(len(kept), piece.one_sided))
         start += len(piece.vertices)
@@ -62,9 +63,9 @@ def join(pieces: Sequence[Piece]) -> Mesh:
 def vertex_normals(vertices: F32, triangles: I64) -> F32:
     """Return unit normals ``(V, 3)``: the mean of the adjacent faces, weighted by area."""
     a, b, c = vertices[triangles[:, 0]], vertices[triangles[:, 1]], vertices[triangles[:, 2]]
-    face = np.cross(b - a, c - a)
+    (px, py, pz), (qx, qy, qz) = (b - a).T, (c - a).T
     flat = triangles.T.ravel()
-    total = [np.bincount(flat, np.tile(face[:, i], 3), len(vertices)) for i in range(3)]
-    normal = np.stack(total, 1)
-    length = np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    return np.asarray((normal / length).astype(np.float32))
+    face = (py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx)
+    x, y, z = (np.bincount(flat, np.tile(part, 3), len(vertices)) for part in face)
+    length = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-12)
+    return np.stack([x / length, y / length, z / length], 1).astype(np.float32)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
 from sapiens_lab.data.synthetic.arrays import F32, F64, Rng
-from sapiens_lab.data.synthetic.body import Body
+from sapiens_lab.data.synthetic.body import Body, load_body
 from sapiens_lab.data.synthetic.rotations import about_axis, about_x, about_y, about_z
 
 PoseKind = Literal["stand", "walk", "arms_up", "sit", "crouch", "free", "t_pose"]
@@ -171,12 +172,12 @@ def _arm(body: Body, arm: Arm, suffix: str, sign: float) -> dict[str, F64]:
         "clavicle": about_z(sign * rad(collar)),
         "upperarm01": swing @ half_twist,
         "upperarm02": half_twist,
-        "lowerarm01": about_axis(elbow_axis(body, suffix), rad(arm.elbow)),
+        "lowerarm01": about_axis(_elbow_axis(suffix), rad(arm.elbow)),
         "lowerarm02": about_axis(fore, rad(arm.roll)),
         "wrist": about_x(rad(arm.wrist[0])) @ about_z(rad(arm.wrist[1])),
     }
     for finger, joints in enumerate(arm.curl, start=1):
-        axis = _finger_axis(body, finger, suffix)
+        axis = _finger_axis(finger, suffix)
         for joint, angle in enumerate(joints, start=1):
             out[f"finger{finger}-{joint}"] = about_axis(axis, rad(angle))
     return out
@@ -192,13 +193,17 @@ def _leg(leg: Leg, sign: float) -> dict[str, F64]:
     }
 
 
-def elbow_axis(body: Body, suffix: str) -> F32:
+@lru_cache(maxsize=2)
+def _elbow_axis(suffix: str) -> F32:
     """Return the axis ``(3,)`` about which the elbow bends, from the slight bend at rest."""
+    body = load_body()
     shoulder, elbow = body.head("upperarm01" + suffix), body.head("lowerarm01" + suffix)
     return np.asarray(np.cross(elbow - shoulder, body.head("wrist" + suffix) - elbow))
 
 
-def _finger_axis(body: Body, finger: int, suffix: str) -> F32:
+@lru_cache(maxsize=10)
+def _finger_axis(finger: int, suffix: str) -> F32:
+    body = load_body()
     p = [body.head(f"finger{finger}-{joint}{suffix}") for joint in (1, 2, 3)]
     tip = body.tail(f"finger{finger}-3{suffix}")
     return np.asarray(np.cross(p[1] - p[0], tip - p[1]))

@@ -14,15 +14,16 @@ import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, I32, I64, Bool
+from sapiens_lab.data.synthetic.arrays import F32, F64, I32, I64, Bool
 
 Backend = Literal["numpy", "numba"]
 NEAR = 0.02  # [m] triangles that reach nearer to the camera are dropped
-_CHUNK = 400_000  # candidate fragments at a time: keeps the temporaries in the cache
+_CHUNK = 400_000  # candidate fragments at a time: bounds the memory of large pictures
+_MARGIN = np.float32(0.05)  # [pixels] by which rows are kept longer than rounding could matter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,33 +94,21 @@ def _rasterize_numpy(
     xy: F32, inverse_z: F32, triangles: I64, height: int, width: int, cut: F32, facing: F32
 ) -> tuple[F32, I32, F32]:
     ids, box, edges = _setup(xy, inverse_z, triangles, height, width, facing)
+    rows = _rows(box, edges, width)
     corner_z, corner_cut = inverse_z[triangles[ids]], cut[triangles[ids]]
     best = np.zeros(height * width, np.float32)
     triangle = np.full(height * width, -1, np.int32)
     weights = np.zeros((height * width, 3), np.float32)
-    x0, y0, columns, count = box
-    ends = np.cumsum(count)
+    ends = np.cumsum(rows.count)
     start = 0
-    while start < len(ids):
+    while start < len(ends):
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + _CHUNK)))
-        number = count[start:stop]
-        owner = np.repeat(np.arange(start, stop, dtype=np.int32), number)
-        first = np.repeat((np.cumsum(number) - number).astype(np.int32), number)
-        dy, dx = np.divmod(np.arange(len(owner), dtype=np.int32) - first, columns[owner])
-        e = edges[owner]
-        fx, fy = dx.astype(np.float32), dy.astype(np.float32)
-        w0 = e[:, 0] * fx + e[:, 1] * fy + e[:, 2]
-        w1 = e[:, 3] * fx + e[:, 4] * fy + e[:, 5]
-        w2 = np.float32(1) - w0 - w1
-        inside = (w0 >= 0) & (w1 >= 0) & (w2 >= 0)
-        owner, dx, dy = owner[inside], dx[inside], dy[inside]
-        p = np.stack([w0[inside], w1[inside], w2[inside]], 1) * corner_z[owner]
+        owner, pixel, p = _fragments(rows, slice(start, stop), corner_z)
         c = corner_cut[owner]
         keep = p[:, 0] * c[:, 0] + p[:, 1] * c[:, 1] + p[:, 2] * c[:, 2] >= 0
-        owner, dx, dy, p = owner[keep], dx[keep], dy[keep], p[keep]
+        owner, pixel, p = owner[keep], pixel[keep], p[keep]
         inverse = p[:, 0] + p[:, 1] + p[:, 2]
-        pixel = (y0[owner] + dy) * width + x0[owner] + dx
         np.maximum.at(best, pixel, inverse)
         won = inverse == best[pixel]  # of equals the last one stays, as in the other back end
         pixel = pixel[won]
@@ -130,49 +119,113 @@ def _rasterize_numpy(
     return best.reshape(shape), triangle.reshape(shape), weights.reshape(*shape, 3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rows:
+    """Pixel rows of triangles; weight ``i`` at column ``x0 + n`` is ``slope_i * n + base_i``."""
+
+    owner: I32  # (R,) triangle
+    first: I32  # (R,) first candidate column, counted from the box
+    count: I64  # (R,) candidates
+    pixel: I32  # (R,) flat index of the box's first column
+    slope0: F32
+    base0: F32
+    slope1: F32
+    base1: F32
+
+
+def _rows(box: tuple[I32, I32, I32, I32], edges: F32, width: int) -> _Rows:
+    """Cut triangles into rows, and keep of each row only what can lie inside the triangle."""
+    x0, y0, columns, number = box
+    owner = np.repeat(np.arange(len(number), dtype=np.int32), number)
+    dy = np.arange(len(owner), dtype=np.int32) - (np.cumsum(number) - number)[owner]
+    fy = dy.astype(np.float32)
+    slope0, e1, e2, slope1, e4, e5 = (edges[:, i][owner] for i in range(6))
+    base0, base1 = e1 * fy + e2, e4 * fy + e5
+    low, high = np.zeros_like(fy), (columns[owner] - 1).astype(np.float32)
+    constraints = (
+        (slope0, base0), (slope1, base1), (-(slope0 + slope1), np.float32(1) - base0 - base1),
+    )  # fmt: skip
+    for slope, base in constraints:  # slope * n + base >= 0
+        zero = -base / np.where(np.abs(slope) < 1e-12, np.float32(1e-12), slope)
+        low = np.maximum(low, np.where(slope > 0, zero - _MARGIN, low))
+        high = np.minimum(high, np.where(slope < 0, zero + _MARGIN, high))
+    first = np.ceil(low).astype(np.int32)
+    count = np.maximum(np.floor(high).astype(np.int64) - first + 1, 0)
+    some = np.flatnonzero(count)
+    return _Rows(
+        owner=owner[some],
+        first=first[some],
+        count=count[some],
+        pixel=((y0[owner] + dy) * width + x0[owner]).astype(np.int32)[some],
+        slope0=slope0[some],
+        base0=base0[some],
+        slope1=slope1[some],
+        base1=base1[some],
+    )
+
+
+def _fragments(rows: _Rows, part: slice, corner_z: F32) -> tuple[I32, I32, F32]:
+    """Return triangle, pixel and weights over depth ``(N, 3)`` of the pixels inside."""
+    count = rows.count[part]
+    row = np.repeat(np.arange(part.start, part.stop, dtype=np.int32), count)
+    step = np.arange(len(row), dtype=np.int32) - np.repeat(
+        (np.cumsum(count) - count).astype(np.int32), count
+    )
+    column = rows.first[row] + step
+    n = column.astype(np.float32)
+    w0 = rows.slope0[row] * n + rows.base0[row]
+    w1 = rows.slope1[row] * n + rows.base1[row]
+    w2 = np.float32(1) - w0 - w1
+    inside = np.flatnonzero((w0 >= 0) & (w1 >= 0) & (w2 >= 0))
+    row = row[inside]
+    owner = rows.owner[row]
+    z = corner_z[owner]
+    p = np.stack([w0[inside] * z[:, 0], w1[inside] * z[:, 1], w2[inside] * z[:, 2]], 1)
+    return owner, rows.pixel[row] + column[inside], p
+
+
 def _setup(
     xy: F32, inverse_z: F32, triangles: I64, height: int, width: int, facing: F32
-) -> tuple[I64, tuple[I32, I32, I32, I64], F32]:
+) -> tuple[I64, tuple[I32, I32, I32, I32], F32]:
     """Return the triangles in view, their pixel boxes and their edge functions ``(T, 6)``.
 
-    The edge functions are the first two barycentric weights, counted from the box's first pixel,
-    which keeps float32 exact enough; they are set up in float64.
+    A box is its first column, first row, and numbers of columns and rows. The edge functions are
+    the first two barycentric weights, counted from the box's first pixel, which keeps float32
+    exact enough; they are set up in float64.
     """
-    corners = xy[triangles].astype(np.float64)  # (T, 3, 2)
-    low, high = corners.min(1), corners.max(1)
-    x0 = np.maximum(np.ceil(low[:, 0]), 0).astype(np.int32)
-    y0 = np.maximum(np.ceil(low[:, 1]), 0).astype(np.int32)
-    x1 = np.minimum(np.floor(high[:, 0]), width - 1).astype(np.int32)
-    y1 = np.minimum(np.floor(high[:, 1]), height - 1).astype(np.int32)
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    near = inverse_z[triangles].max(1) > np.float32(1 / NEAR)
-    seen = (x1 >= x0) & (y1 >= y0) & (np.abs(area) > 1e-9) & ~near & (facing * area >= 0)
+    i, j, k = triangles.T
+    x, y = xy[:, 0].astype(np.float64), xy[:, 1].astype(np.float64)
+    ax, bx, cx, ay, by, cy = x[i], x[j], x[k], y[i], y[j], y[k]
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    x0, x1 = _range(ax, bx, cx, width)
+    y0, y1 = _range(ay, by, cy, height)
+    far = np.maximum(np.maximum(inverse_z[i], inverse_z[j]), inverse_z[k]) <= np.float32(1 / NEAR)
+    seen = (x1 >= x0) & (y1 >= y0) & (np.abs(area) > 1e-9) & far & (facing * area >= 0)
     ids = np.flatnonzero(seen)
-    a, b, c, area = a[ids], b[ids], c[ids], area[ids]
+    ax, bx, cx, ay, by, cy, area = (v[ids] for v in (ax, bx, cx, ay, by, cy, area))
     x0, y0, x1, y1 = x0[ids], y0[ids], x1[ids], y1[ids]
     edges = [
-        (b[:, 1] - c[:, 1]) / area,
-        (c[:, 0] - b[:, 0]) / area,
-        ((b[:, 1] - c[:, 1]) * (x0 - c[:, 0]) + (c[:, 0] - b[:, 0]) * (y0 - c[:, 1])) / area,
-        (c[:, 1] - a[:, 1]) / area,
-        (a[:, 0] - c[:, 0]) / area,
-        ((c[:, 1] - a[:, 1]) * (x0 - a[:, 0]) + (a[:, 0] - c[:, 0]) * (y0 - a[:, 1])) / area,
+        (by - cy) / area,
+        (cx - bx) / area,
+        ((by - cy) * (x0 - cx) + (cx - bx) * (y0 - cy)) / area,
+        (cy - ay) / area,
+        (ax - cx) / area,
+        ((cy - ay) * (x0 - ax) + (ax - cx) * (y0 - ay)) / area,
     ]
-    columns = x1 - x0 + 1
-    count = columns.astype(np.int64) * (y1 - y0 + 1)
-    return ids, (x0, y0, columns, count), np.stack(edges, 1).astype(np.float32)
+    box = (x0, y0, x1 - x0 + 1, y1 - y0 + 1)
+    return ids, box, np.stack(edges, 1).astype(np.float32)
 
 
-_KERNEL: Callable[..., tuple[F32, I32, F32]] | None = None
+def _range(a: F64, b: F64, c: F64, size: int) -> tuple[I32, I32]:
+    """Return the first and last pixel centre between the least and the greatest of three."""
+    first = np.maximum(np.ceil(np.minimum(np.minimum(a, b), c)), 0)
+    last = np.minimum(np.floor(np.maximum(np.maximum(a, b), c)), size - 1)
+    return first.astype(np.int32), last.astype(np.int32)
 
 
 def _numba_kernel() -> Callable[..., tuple[F32, I32, F32]]:
-    """Compile the loop on first use (a second, then cached on disk by Numba)."""
-    global _KERNEL
-    if _KERNEL is None:
-        from sapiens_lab.data.synthetic import raster_numba
+    """Return the compiled loop (the first call ever takes a second; Numba keeps it on disk)."""
+    from sapiens_lab.data.synthetic import raster_numba
 
-        _KERNEL = raster_numba.rasterize
-    kernel: Any = _KERNEL
-    return kernel  # type: ignore[no-any-return]
+    kernel: Callable[..., tuple[F32, I32, F32]] = raster_numba.rasterize
+    return kernel

@@ -45,10 +45,11 @@ def rasterize(
         ca, cb, cc = cut[i], cut[j], cut[k]
         for y in range(y0, y1 + 1):
             fy = np.float32(y - y0)
+            base0, base1 = e1 * fy + e2, e4 * fy + e5
             for x in range(x0, x1 + 1):
                 fx = np.float32(x - x0)
-                w0 = e0 * fx + e1 * fy + e2
-                w1 = e3 * fx + e4 * fy + e5
+                w0 = e0 * fx + base0
+                w1 = e3 * fx + base1
                 w2 = _ONE - w0 - w1
                 if w0 < 0 or w1 < 0 or w2 < 0:
                     continue

@@ -105,7 +105,7 @@ def render_scene(
 
 def _targets(streams: Streams, person: Person, framing: Framing) -> F32:
     """Return the world points ``(N, 3)`` that the scene's own camera must show."""
-    vertices = person.mesh.vertices
+    vertices = person.mesh.vertices[::4]  # dense enough to fit a camera
     if framing == "full":
         return vertices
     if framing == "upper":
