@@ -42,7 +42,9 @@ def average_precision(
     Args:
         ground_truth: COCO dictionary with ``images`` and ``annotations``; the annotations have
             ``image_id``, ``keypoints`` (3 K numbers), ``area``, ``bbox`` and ``iscrowd``.
-        detections: COCO results with ``image_id``, ``keypoints`` (3 K numbers) and ``score``.
+        detections: COCO results with ``image_id``, ``keypoints`` (3 K numbers) and ``score``. Whom
+            nobody matches counts by size in the ``_M`` and ``_L`` numbers: the size of ``bbox``
+            (xywh) where given, else of the box around the keypoints.
         sigmas: ``(K,)`` of all keypoints.
         keypoints: compare these only. A person without a labelled one is ignored.
         part: name of that selection; where the annotation's flag (``face_valid`` ...) is false,
@@ -166,6 +168,7 @@ def _annotation(
 def _detection(source: Mapping[str, Any], chosen: NDArray[np.int64]) -> dict[str, Any]:
     points = np.asarray(source["keypoints"], np.float64).reshape(-1, 3)[chosen]
     return {
+        **({"bbox": source["bbox"]} if "bbox" in source else {}),
         "image_id": int(source["image_id"]),
         "category_id": _PERSON,
         "keypoints": points.ravel(),

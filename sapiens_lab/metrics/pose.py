@@ -68,9 +68,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
                     "with `skeleton=`"
                 )
         if not any(max(a["keypoints"][2::3]) > 0 for a in coco["annotations"]):
-            raise ValueError(
-                "the evaluation set has no annotated person with a labelled keypoint to compare with"
-            )
+            raise ValueError("the evaluation set has no annotated person with a labelled keypoint")
         self._truth, self._only_seen = coco, only_seen
 
     def update(
