@@ -237,7 +237,7 @@ class Report(Callback):
             table.add_column(name + epoch, justify="right")
         names = dict.fromkeys(name for row in columns.values() for name in row if name != "epoch")
         for name in names:
-            cells = [f"{row[name]:.4f}" if name in row else "" for row in columns.values()]
+            cells = [f"{row[name]:.4g}" if name in row else "" for row in columns.values()]
             table.add_row(name, *cells)
         self._console.print(table)
         for name, reason in undefined.items():

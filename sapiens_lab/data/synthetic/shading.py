@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32
+from sapiens_lab.data.synthetic.arrays import F32, dot, unit
 from sapiens_lab.data.synthetic.camera import Camera
 from sapiens_lab.data.synthetic.keypoints import (
     BROW_HALF_LENGTH,
@@ -49,10 +49,8 @@ def shade(
     sky = 0.775 + 0.225 * (normal @ up)  # 0.55 seen from below .. 1 from above
     brightness = (light.ambient * sky + light.key * diffuse).astype(np.float32)
     gloss, exponent = _gloss_tables()
-    view = -surface.position / np.linalg.norm(surface.position, axis=1, keepdims=True)
-    half = view + towards
-    half /= np.linalg.norm(half, axis=1, keepdims=True)
-    facing = np.clip((normal * half).sum(1), 1e-4, 1)
+    half = unit(towards - unit(surface.position))
+    facing = np.clip(dot(normal, half), 1e-4, 1)
     glint = gloss[surface.material] * facing ** exponent[surface.material] * lit
     color = albedo(surface, look) * brightness[:, None] * light.tint + glint[:, None]
     return np.asarray(np.clip(color, 0, 1.2).astype(np.float32))

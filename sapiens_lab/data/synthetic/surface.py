@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, I64, U8, Bool
+from sapiens_lab.data.synthetic.arrays import F32, I64, U8, Bool, dot, unit
 from sapiens_lab.data.synthetic.camera import Camera
 from sapiens_lab.data.synthetic.materials import NUM_REGIONS, PART_OF
 from sapiens_lab.data.synthetic.person import Person
@@ -69,9 +69,10 @@ def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Su
 
 def _towards_viewer(normal: F32, rays: F32) -> F32:
     """Scale to unit length, and turn round what faces away: the inside of an open garment."""
-    normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    away = (normal * rays).sum(1) > 0.15 * np.linalg.norm(rays, axis=1)
-    return np.where(away[:, None], -normal, normal).astype(np.float32)
+    normal = unit(normal)
+    away = dot(normal, rays) > np.float32(0.15) * np.sqrt(dot(rays, rays))
+    normal[away] *= -1
+    return normal
 
 
 def _materials(person: Person, triangle: np.ndarray, corners: I64, weights: F32) -> U8:
