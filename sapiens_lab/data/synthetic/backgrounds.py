@@ -16,6 +16,7 @@ from sapiens_lab import geometry
 from sapiens_lab.data.synthetic.arrays import F32, F64, Rng
 from sapiens_lab.data.synthetic.camera import Camera
 from sapiens_lab.data.synthetic.lighting import ShadowMap
+from sapiens_lab.data.synthetic.look import muted
 from sapiens_lab.data.synthetic.noise import SineNoise
 
 Kind = Literal["gradient", "clouds", "room", "clutter"]
@@ -32,7 +33,7 @@ class Backdrop:
     """Everything random about a background."""
 
     kind: Kind
-    colors: F32  # (3, 3) linear RGB
+    colors: F32  # (2, 3) linear RGB
     angle: float  # [rad] of the gradient
     noise: SineNoise
     wall: float  # [m] from the person to the wall
@@ -49,14 +50,14 @@ def sample_backdrop(rng: Rng) -> Backdrop:
     count = int(rng.integers(8, _MOST_SHAPES))
     return Backdrop(
         kind=kind,
-        colors=rng.uniform(0.03, 0.97, (3, 3)).astype(np.float32),
+        colors=muted(rng, rng.uniform(0.03, 0.97, (2, 3))),
         angle=rng.uniform(0, 2 * np.pi),
         noise=SineNoise.draw(rng, 3, 4.0),
         wall=rng.uniform(0.6, 4),
         texture=_TEXTURES[int(rng.integers(len(_TEXTURES)))],
         tile=rng.uniform(0.15, 0.8),
         shapes=[_shape(rng) for _ in range(count)],
-        shape_colors=rng.uniform(0.03, 0.97, (count, 3)).astype(np.float32),
+        shape_colors=muted(rng, rng.uniform(0.03, 0.97, (count, 3))),
         blur=max(0.0, rng.normal(0.001, 0.004)),
     )
 

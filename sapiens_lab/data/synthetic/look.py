@@ -72,6 +72,7 @@ class Look:
     shoe: F32  # (3,)
     sock: F32  # (3,)
     apparel: F32  # (3,)
+    strands: SineNoise  # of hair, over the angle round the head [rad]
 
 
 def sample_look(rng: Rng, *, female: bool, ancestry: F32) -> Look:
@@ -90,9 +91,10 @@ def sample_look(rng: Rng, *, female: bool, ancestry: F32) -> Look:
         top=top,
         # A dress is a top and a skirt of one cloth.
         bottom=top if female and rng.random() < 0.15 else bottom,
-        shoe=_f32(rng.uniform(0.02, 0.9, 3)),
-        sock=_f32(rng.uniform(0.05, 0.95, 3)),
-        apparel=_f32(rng.uniform(0.02, 0.9, 3)),
+        shoe=muted(rng, rng.uniform(0.02, 0.9, 3)),
+        sock=muted(rng, rng.uniform(0.05, 0.95, 3)),
+        apparel=muted(rng, rng.uniform(0.02, 0.9, 3)),
+        strands=SineNoise.draw(rng, 3, 35.0, dims=1),
     )
 
 
@@ -105,11 +107,11 @@ def _skin(rng: Rng, ancestry: F32) -> F32:
 
 
 def _cloth(rng: Rng, shares: tuple[float, ...], *, bright: bool) -> Cloth:
-    color = rng.uniform(0.03, 0.95, 3)
+    color, second = muted(rng, rng.uniform(0.03, 0.95, (2, 3)))
     dim = rng.uniform(0.3, 0.8)
     return Cloth(
-        color=_f32(color if bright else color * dim),
-        second=_f32(rng.uniform(0.03, 0.95, 3)),
+        color=color if bright else _f32(color * dim),
+        second=second,
         pattern=_PATTERNS[int(rng.choice(4, p=shares))],
         frequency=rng.uniform(30, 140),
         angle=rng.uniform(0, np.pi) if rng.random() < 0.4 else np.pi / 2,
@@ -117,6 +119,12 @@ def _cloth(rng: Rng, shares: tuple[float, ...], *, bright: bool) -> Cloth:
         level=rng.uniform(-0.4, 0.6),
         blots=SineNoise.draw(rng, 2, 25.0),
     )
+
+
+def muted(rng: Rng, colors: np.ndarray) -> F32:
+    """Draw how strong colours ``(..., 3)`` are: most things in the world are rather grey."""
+    grey = colors.mean(-1, keepdims=True)
+    return _f32(grey + (colors - grey) * rng.uniform(0.1, 1.0))
 
 
 def _f32(values: np.ndarray) -> F32:

@@ -33,6 +33,13 @@ class SineNoise:
             weight=(0.35 / gain).astype(np.float32),
         )
 
-    def __call__(self, points: F32) -> F32:
-        """Evaluate at ``points (..., D)``."""
-        return np.asarray(np.sin(points @ self.frequency + self.phase) @ self.weight)
+    def __call__(self, points: F32, *, smallest: float = 0.0) -> F32:
+        """Evaluate at ``points (..., D)``, without what is finer than ``smallest`` [units].
+
+        Fading out waves that a pixel cannot resolve keeps textures from flickering.
+        """
+        weight = self.weight
+        if smallest > 0:
+            blur = np.linalg.norm(self.frequency, axis=0) * np.float32(smallest)
+            weight = weight * np.exp(-0.5 * blur * blur)
+        return np.asarray(np.sin(points @ self.frequency + self.phase) @ weight)

@@ -43,14 +43,15 @@ class Outfit:
     extra_left: bool  # the band is on the left wrist
 
 
-def sample_outfit(rng: Rng, regions: Regions, *, female: bool) -> Outfit:
-    """Draw an outfit."""
+def sample_outfit(rng: Rng, regions: Regions, *, femininity: float) -> Outfit:
+    """Draw an outfit; ``femininity`` 0..1 is the body's."""
+    female = femininity > 0.5
     shares = (0.5, 0.25, 0.15, 0.10) if female else (0.5, 0.27, 0.0, 0.23)
     kinds: tuple[BottomKind, ...] = ("long", "short", "skirt", "brief")
     bottom = kinds[int(rng.choice(4, p=shares))]
     ends = {"long": (0.86, 1.0), "short": (0.2, 0.55), "skirt": (0.16, 0.16), "brief": (0.13, 0.17)}
     sleeve = float(rng.choice([0.06, 0.28, 0.42, 0.88, 0.95], p=[0.12, 0.33, 0.1, 0.15, 0.3]))
-    topless = not female and rng.random() < 0.1
+    topless = rng.random() < 0.2 and femininity < 0.15
     extras: tuple[Extra, ...] = ("none", "gloves", "band", "beanie")
     return Outfit(
         top=not topless,
@@ -62,9 +63,9 @@ def sample_outfit(rng: Rng, regions: Regions, *, female: bool) -> Outfit:
         bottom=bottom,
         leg_end=rng.uniform(*ends[bottom]),
         skirt_end=rng.uniform(0.3, 0.8),
-        waist_y=regions.hip_y + rng.uniform(0.06, 0.13),
+        waist_y=regions.hip_y + (0.13 if bottom == "skirt" else rng.uniform(0.06, 0.13)),
         bottom_ease=0.004 if bottom in ("brief", "skirt") else 0.005 + rng.uniform(0, 0.014),
-        tucked=rng.random() < 0.4,
+        tucked=rng.random() < 0.4 or bottom == "skirt",  # the skirt's own waist is that high
         shoes=rng.random() < 0.75,
         socks=rng.random() < 0.6,
         sock_top=rng.uniform(0.55, 0.93),
@@ -92,6 +93,14 @@ def bottom_reach(outfit: Outfit, regions: Regions) -> F32:
     """Return the field ``(V,)`` of trousers, shorts or briefs."""
     field = np.minimum(_LEG * (outfit.leg_end - regions.leg), outfit.waist_y - regions.y)
     return np.asarray(np.where(regions.arm_weight > 0.3, _OFF, field))
+
+
+def skirt_hides(outfit: Outfit, regions: Regions) -> F32:
+    """Return the field ``(V,)`` of the legs that a skirt hides; knees would bore through it."""
+    if outfit.bottom != "skirt":
+        return np.full(len(regions.y), _OFF)
+    field = np.minimum(_LEG * (outfit.skirt_end - 0.08 - regions.leg), regions.leg)
+    return np.where(regions.arm_weight > 0.3, _OFF, field)
 
 
 def layered(outfit: Outfit, top: F32, bottom: F32, regions: Regions) -> tuple[F32, F32]:

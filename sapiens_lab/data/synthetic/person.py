@@ -65,7 +65,7 @@ def build_person(streams: Streams, framing: Framing) -> Person:
     joints = body.joints(shape, rotations(body, pose))
     posed = body.pose(shape, joints)
 
-    clothes = outfit.sample_outfit(streams.get("outfit"), regions, female=female)
+    clothes = outfit.sample_outfit(streams.get("outfit"), regions, femininity=float(traits[0]))
     fur = hair.sample_hair(streams.get("hair"), female=female)
     worn, cover = _dress(streams.get("cloth"), body, posed, regions, clothes)
     skin, paints = _skin(streams.get("skin"), body, posed, regions, clothes, fur, cover)
@@ -108,7 +108,8 @@ def _dress(
     top = outfit.top_reach(clothes, regions, body.canonical)
     bottom = outfit.bottom_reach(clothes, regions)
     shoe = outfit.shoe_reach(regions)
-    covered = [top, bottom] + ([shoe] if clothes.shoes else [])
+    covered = [top, bottom, outfit.skirt_hides(clothes, regions)]
+    covered += [shoe] if clothes.shoes else []
     cover = np.maximum.reduce(covered)
     seen_top, seen_bottom = outfit.layered(clothes, top, bottom, regions)
     loose = clothes.bottom in ("long", "short")

@@ -21,6 +21,7 @@ from sapiens_lab.data.synthetic.surface import Surface
 
 _LIP_RED = np.array([0.65, 0.12, 0.14], np.float32)
 _EYE_WHITE, _PUPIL = 0.88, 0.03
+_CROWN_Z, _HEAD_RADIUS = 0.035, 0.09  # [m] canonical
 _SOLE_Y = -0.80  # [m] canonical: below it a shoe shows its sole
 # Glossiness: strength and exponent by material; the rest is nearly matt.
 _GLOSS = {
@@ -64,8 +65,9 @@ def albedo(surface: Surface, look: Look) -> F32:
         own = np.flatnonzero(material == kind)
         if len(own):
             color[own] = cloth.paint(canonical[own])
-    grain = np.where(material == Material.HAIR, 0.3, 0.04).astype(np.float32)
+    grain = np.where(material == Material.HAIR, 0.2, 0.04).astype(np.float32)
     color *= (1 + grain * surface.tone)[:, None]
+    _comb(color, surface, look)
     _paint_face(color, surface, look)
     _paint_eyes(color, surface, look)
     sole = np.flatnonzero((material == Material.SHOE) & (canonical[:, 1] < _SOLE_Y))
@@ -86,6 +88,17 @@ def _flat_colors(look: Look) -> F32:
     table[Material.SHOE], table[Material.SOCK] = look.shoe, look.sock
     table[Material.APPAREL] = look.apparel
     return table.astype(np.float32)
+
+
+def _comb(color: F32, surface: Surface, look: Look) -> None:
+    """Draw strands of hair that run down from the crown."""
+    own = np.flatnonzero(surface.material == Material.HAIR)
+    x, y, z = surface.canonical[own].T
+    behind = z - _CROWN_Z
+    radius = np.hypot(x, behind)
+    angle = np.arctan2(x, -behind) + 1.5 * (y - 0.9)  # a slight twist
+    strands = look.strands(angle[:, None], smallest=surface.pixel / _HEAD_RADIUS)
+    color[own] *= (1 + 0.45 * strands * np.clip(radius / 0.04, 0, 1))[:, None]
 
 
 def _paint_face(color: F32, surface: Surface, look: Look) -> None:

@@ -25,6 +25,7 @@ class Surface:
     canonical: F32  # (P, 3) place on the canonical body
     tone: F32  # (P,)
     material: U8  # (P,)
+    pixel: float  # [m] typical size of a pixel on the surface
     part: U8  # (P,) class id, left and right as seen (exchanged by a mirroring camera)
 
 
@@ -63,6 +64,7 @@ def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Su
         canonical=canonical,
         tone=at[:, 6],
         material=material,
+        pixel=float(depth.mean() / camera.K[1, 1]) if len(depth) else 1.0,
         part=PART_OF[on_left.astype(np.int64), material],
     )
 
