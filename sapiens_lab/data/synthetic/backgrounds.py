@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from sapiens_lab import geometry
-from sapiens_lab.data.synthetic.arrays import F32, F64, Rng
+from sapiens_lab.data.synthetic.arrays import F32, F64, Rng, along, product
 from sapiens_lab.data.synthetic.camera import Camera
 from sapiens_lab.data.synthetic.lighting import ShadowMap
 from sapiens_lab.data.synthetic.look import muted
@@ -116,9 +116,9 @@ def _enlarge(picture: F32, size: tuple[int, int]) -> F32:
 
 def _plane(xy: F32, camera: Camera, own: Camera) -> F32:
     """Return where pixels ``(..., 2)`` lie in the own camera's picture, in picture heights."""
-    ahead = camera.rays(xy) @ (own.R @ camera.R.T).T.astype(np.float32)
+    ahead = product(camera.rays(xy), (own.R @ camera.R.T).T)
     K = own.K.astype(np.float32)
-    at = ahead[..., :2] / np.maximum(ahead[..., 2:], 1e-3) @ K[:2, :2].T + K[:2, 2]
+    at = product(ahead[..., :2] / np.maximum(ahead[..., 2:], 1e-3), K[:2, :2].T) + K[:2, 2]
     return np.asarray((at - _middle(own)) / np.float32(own.size[0]), np.float32)
 
 
@@ -157,13 +157,13 @@ def _room(
     backdrop: Backdrop, camera: Camera, own: Camera, floor_y: float, shadows: ShadowMap | None
 ) -> F32:
     """Meet each ray with the floor or with a wall behind the person, whichever comes first."""
-    rays = camera.rays(_grid(camera)) @ camera.R.astype(np.float32)  # world directions
+    rays = product(camera.rays(_grid(camera)), camera.R)  # world directions
     start = camera.center
     back = own.R[2] * (1, 0, 1)  # horizontal, away from the scene's own camera
     back /= np.linalg.norm(back) + 1e-9
     down = np.where(np.abs(rays[..., 1]) < 1e-6, -1e-6, rays[..., 1])
     to_floor = (floor_y - start[1]) / down
-    to_wall = (backdrop.wall - start @ back) / np.maximum(rays @ back.astype(np.float32), 1e-4)
+    to_wall = (backdrop.wall - start @ back) / np.maximum(along(rays, back), 1e-4)
     on_floor = (to_floor > 0) & (to_floor < to_wall)
     distance = np.where(on_floor, to_floor, np.minimum(to_wall, 60)).astype(np.float32)
     place = start.astype(np.float32) + rays * distance[..., None]
@@ -184,7 +184,7 @@ def _texture(backdrop: Backdrop, place: F32, on_floor: np.ndarray, right: F64) -
         small = np.ascontiguousarray(place[::_COARSE, ::_COARSE])
         clouds = np.clip(0.5 + 0.5 * backdrop.noise(small), 0, 1)
         return _enlarge(clouds, place.shape[:2])
-    a = np.where(on_floor, place[..., 0], place @ right.astype(np.float32)) / backdrop.tile
+    a = np.where(on_floor, place[..., 0], along(place, right)) / backdrop.tile
     b = np.where(on_floor, place[..., 2], place[..., 1]) / backdrop.tile
     if backdrop.texture == "tiles":
         return np.asarray((np.floor(a) + np.floor(b)) % 2, np.float32)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, I64
+from sapiens_lab.data.synthetic.arrays import F32, I64, product
 from sapiens_lab.data.synthetic.mesh import vertex_normals
 
 ASSET = Path(__file__).with_name("body_asset.npz")
@@ -90,7 +90,8 @@ class Body:
 
     def shape(self, coefficients: F32) -> F32:
         """Return the rest shape ``(V + 2 bones, 3)`` of an identity ``(40,)``."""
-        return (self.mean.reshape(-1) + coefficients @ self.basis).reshape(-1, 3)
+        moved: F32 = np.einsum("k,kn->n", coefficients, self.basis)
+        return self.mean + moved.reshape(-1, 3)
 
     def express(self, shape: F32, actions: dict[str, float]) -> F32:
         """Return the shape with facial actions applied, each by its strength."""
@@ -123,7 +124,7 @@ class Body:
     def skin(self, points: F32, weights: F32, joints: tuple[F32, F32]) -> F32:
         """Move rest points ``(N, 3)`` with their bone weights ``(N, bones)``."""
         R, t = joints
-        blend = weights @ np.concatenate([R.reshape(-1, 9), t], 1)  # (N, 12)
+        blend = product(weights, np.concatenate([R.reshape(-1, 9), t], 1))  # (N, 12)
         turned = np.einsum("nij,nj->ni", blend[:, :9].reshape(-1, 3, 3), points)
         return np.asarray(turned + blend[:, 9:])
 
@@ -133,7 +134,7 @@ class Body:
         bones = len(self.bones)
         ends = shape[NUM_VERTICES:].reshape(2, bones, 3)
         heads, tails = (np.einsum("nij,nj->ni", R, end) + t for end in ends)
-        blend = self.weights @ np.concatenate([R.reshape(-1, 9), t], 1)  # (V, 12)
+        blend = product(self.weights, np.concatenate([R.reshape(-1, 9), t], 1))  # (V, 12)
         turn = blend[:, :9].reshape(-1, 3, 3)
         vertices = np.einsum("nij,nj->ni", turn, shape[:NUM_VERTICES]) + blend[:, 9:]
         normals = np.einsum("nij,nj->ni", turn, self.normals)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab import geometry
-from sapiens_lab.data.synthetic.arrays import F32, F64, Rng
+from sapiens_lab.data.synthetic.arrays import F32, F64, Rng, product
 from sapiens_lab.data.synthetic.rotations import about_x, about_y, about_z
 
 Framing = Literal["full", "upper", "head"]
@@ -43,9 +43,7 @@ class Camera:
 
     def transform(self, points: NDArray[Any]) -> F32:
         """Move world points ``(N, 3)`` to the camera frame."""
-        return np.asarray(
-            (points @ self.R.T.astype(np.float32) + self.t.astype(np.float32)).astype(np.float32)
-        )
+        return np.asarray(product(points, self.R.T) + self.t.astype(np.float32))
 
     def project(self, points: NDArray[Any]) -> tuple[F32, F32]:
         """Return pixels ``(N, 2)`` and depth ``(N,)`` [m] of world points ``(N, 3)``."""
@@ -53,12 +51,12 @@ class Camera:
         z = x[:, 2]
         flat = x[:, :2] / np.where(np.abs(z) < 1e-6, 1e-6, z)[:, None]
         K = self.K.astype(np.float32)
-        return np.asarray(flat @ K[:2, :2].T + K[:2, 2], np.float32), z
+        return product(flat, K[:2, :2].T) + K[:2, 2], z
 
     def rays(self, xy: NDArray[Any]) -> F32:
         """Return camera-frame directions ``(..., 3)`` with z = 1 through pixels ``(..., 2)``."""
         inverse = np.linalg.inv(self.K[:2, :2]).astype(np.float32)
-        flat = (np.asarray(xy, np.float32) - self.K[:2, 2].astype(np.float32)) @ inverse.T
+        flat = product(np.asarray(xy, np.float32) - self.K[:2, 2].astype(np.float32), inverse.T)
         return np.concatenate([flat, np.ones_like(flat[..., :1])], -1)
 
     def warp(self, matrix: geometry.Matrix, size: tuple[int, int]) -> Camera:
@@ -95,7 +93,7 @@ def sample_camera(rng: Rng, targets: NDArray[Any], size: tuple[int, int]) -> Cam
     facing = np.diag([1.0, -1.0, -1.0])  # a camera in front of the person, looking along -z
     R = about_z(roll) @ about_x(pitch) @ facing @ about_y(yaw)
     middle = (targets.min(0) + targets.max(0)).astype(np.float64) / 2
-    around = (targets - middle) @ R.T
+    around = product(targets - middle, R.T).astype(np.float64)
     available = fill * np.array([width, height])
     distance = float(focal * np.max(np.ptp(around[:, :2], axis=0) / available))
     for _ in range(3):  # the points nearer to the camera look larger

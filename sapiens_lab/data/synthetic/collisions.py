@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, I64, Rng, dot
+from sapiens_lab.data.synthetic.arrays import F32, I64, Rng, dot, product
 from sapiens_lab.data.synthetic.body import Body, load_body
 from sapiens_lab.data.synthetic.materials import Material
 from sapiens_lab.data.synthetic.poses import Pose, redraw_arm, rotations
@@ -73,7 +73,9 @@ def penetration(body: Body, shape: F32, pose: Pose) -> F32:
 
 
 def _depth(limb: F32, obstacle: F32, normal: F32) -> float:
-    squared = dot(limb, limb)[:, None] + dot(obstacle, obstacle) - 2 * limb @ obstacle.T  # (N, M)
+    squared = (
+        dot(limb, limb)[:, None] + dot(obstacle, obstacle) - 2 * product(limb, obstacle.T)
+    )  # (N, M)
     nearest = squared.argmin(1)
     offset = limb - obstacle[nearest]
     depth = -dot(offset, normal[nearest])

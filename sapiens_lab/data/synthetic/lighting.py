@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, Rng
+from sapiens_lab.data.synthetic.arrays import F32, Rng, product
 from sapiens_lab.data.synthetic.mesh import Mesh
 
 _MAP = 112  # pixels of the shadow map's longer side; about 2 cm each
@@ -62,7 +62,7 @@ class ShadowMap:
         axes = np.stack([side, np.cross(away, side), away]).astype(np.float32)
         i, j, k = mesh.triangles.T
         shown = mesh.cut[i] + mesh.cut[j] + mesh.cut[k] >= 0
-        at = mesh.vertices @ axes.T
+        at = product(mesh.vertices, axes.T)
         a, b, c = at[i[shown]], at[j[shown]], at[k[shown]]
         points = np.concatenate([(a + b + c) / 3, a])
         low, high = points[:, :2].min(0), points[:, :2].max(0)
@@ -77,7 +77,7 @@ class ShadowMap:
 
     def lit(self, points: F32) -> F32:
         """Return 0 (shadow) .. 1 (light) for world points ``(N, 3)``; edges are soft."""
-        at = points @ self.axes.T
+        at = product(points, self.axes.T)
         xy = (at[:, :2] - self.low) * self.scale + 2
         x0 = np.floor(xy).astype(np.int64)
         fraction = xy - x0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, Rng
+from sapiens_lab.data.synthetic.arrays import F32, Rng, along, product
 
 _WAVES = 4  # an octave
 
@@ -42,4 +42,4 @@ class SineNoise:
         if smallest > 0:
             blur = np.linalg.norm(self.frequency, axis=0) * np.float32(smallest)
             weight = weight * np.exp(-0.5 * blur * blur)
-        return np.asarray(np.sin(points @ self.frequency + self.phase) @ weight)
+        return along(np.sin(product(points, self.frequency) + self.phase), weight)

@@ -100,7 +100,7 @@ def skirt_hides(outfit: Outfit, regions: Regions) -> F32:
     if outfit.bottom != "skirt":
         return np.full(len(regions.y), _OFF)
     field = np.minimum(_LEG * (outfit.skirt_end - 0.08 - regions.leg), regions.leg)
-    return np.where(regions.arm_weight > 0.3, _OFF, field)
+    return np.asarray(np.where(regions.arm_weight > 0.3, _OFF, field))
 
 
 def layered(outfit: Outfit, top: F32, bottom: F32, regions: Regions) -> tuple[F32, F32]:

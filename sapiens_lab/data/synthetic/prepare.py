@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 import cv2
@@ -20,6 +22,9 @@ from rich.progress import (
 
 from sapiens_lab.data.synthetic.cache import SceneCache
 
+log = logging.getLogger(__name__)
+
+_CHUNK = 4  # scenes handed to a process at a time
 _WORTH_A_PROCESS = 100  # scenes; fewer are rendered sooner than another process has started
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -52,20 +57,31 @@ def fill(cache: SceneCache, count: int, *, num_workers: int, title: str) -> int:
 
 
 def _render(cache: SceneCache, todo: list[int], processes: int) -> Iterator[None]:
-    if processes <= 1:
-        for index in todo:
-            cache.make(index)
-            yield
-        return
+    """Render scenes, and yield after each."""
+    if processes > 1:
+        try:
+            yield from _render_in_parallel(cache, todo, processes)
+            return
+        except BrokenProcessPool:
+            # E.g. a script without `if __name__ == "__main__"`, or too little memory.
+            log.warning("the rendering processes ended early; rendering goes on in this one")
+            todo = [index for index in todo if not cache.path(index).exists()]
+    for index in todo:
+        cache.make(index)
+        yield
+
+
+def _render_in_parallel(cache: SceneCache, todo: list[int], processes: int) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")  # forking would copy a parent's threads
-    with (
-        _single_threaded(),
-        ProcessPoolExecutor(
+    with _single_threaded():
+        pool = ProcessPoolExecutor(
             processes, mp_context=context, initializer=_start, initargs=(cache,)
-        ) as pool,
-    ):
-        for _ in pool.map(_make, todo, chunksize=8):
-            yield
+        )
+        try:
+            for _ in pool.map(_make, todo, chunksize=_CHUNK):
+                yield
+        finally:  # after Ctrl-C nobody waits for the rest
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 _cache: SceneCache  # of a rendering process

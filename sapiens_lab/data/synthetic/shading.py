@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, dot, unit
+from sapiens_lab.data.synthetic.arrays import F32, along, dot, product, unit
 from sapiens_lab.data.synthetic.camera import Camera
 from sapiens_lab.data.synthetic.keypoints import (
     BROW_HALF_LENGTH,
@@ -43,11 +43,11 @@ def shade(
     up = camera.R[:, 1].astype(np.float32)
     lit: F32 | float = 1.0
     if shadows is not None:
-        world = (surface.position - camera.t.astype(np.float32)) @ camera.R.astype(np.float32)
-        world += (normal @ camera.R.astype(np.float32)) * np.float32(0.012)
+        world = product(surface.position - camera.t, camera.R)
+        world += product(normal, camera.R) * np.float32(0.012)
         lit = light.shade + (1 - light.shade) * shadows.lit(world)
-    diffuse = np.clip(normal @ towards, 0, 1) * lit
-    sky = 0.775 + 0.225 * (normal @ up)  # 0.55 seen from below .. 1 from above
+    diffuse = np.clip(along(normal, towards), 0, 1) * lit
+    sky = 0.775 + 0.225 * along(normal, up)  # 0.55 seen from below .. 1 from above
     brightness = (light.ambient * sky + light.key * diffuse).astype(np.float32)
     gloss, exponent = _gloss_tables()
     half = unit(towards - unit(surface.position))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, I64, U8, Bool, dot, unit
+from sapiens_lab.data.synthetic.arrays import F32, I64, U8, Bool, dot, product, unit
 from sapiens_lab.data.synthetic.camera import Camera
 from sapiens_lab.data.synthetic.materials import NUM_REGIONS, PART_OF
 from sapiens_lab.data.synthetic.person import Person
@@ -54,7 +54,7 @@ def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Su
     material = _materials(person, triangle, corners, weights)
     y, x = np.nonzero(mask)
     rays = camera.rays(np.stack([x, y], 1).astype(np.float32))
-    normal = _towards_viewer(at[:, :3] @ camera.R.T.astype(np.float32), rays)
+    normal = _towards_viewer(product(at[:, :3], camera.R.T), rays)
     on_left = (canonical[:, 0] > 0) != camera.is_mirroring
     return Surface(
         mask=mask,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sapiens_lab.data.synthetic import cache as module
+from sapiens_lab.data.synthetic import prepare
 from sapiens_lab.data.synthetic.cache import SceneCache, SceneSource, default_cache_dir
 from sapiens_lab.data.synthetic.prepare import fill
 
@@ -68,6 +69,18 @@ def test_filling_renders_only_what_is_missing(cache: SceneCache) -> None:
     assert cache.missing(3) == [0, 2]
     assert fill(cache, 3, num_workers=2, title="test") == 2
     assert fill(cache, 3, num_workers=2, title="test") == 0
+
+
+def test_several_processes_render_the_same_scenes(
+    cache: SceneCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "_WORTH_A_PROCESS", 1)
+    threads = os.environ.get("OMP_NUM_THREADS")
+    assert fill(cache, 5, num_workers=2, title="test") == 5
+    assert os.environ.get("OMP_NUM_THREADS") == threads
+    alone = SceneCache(root=tmp_path / "alone", source=SOURCE, max_bytes=1e9)
+    for index in range(5):
+        np.testing.assert_array_equal(cache.load(index).rgb, alone.load(index).rgb)
 
 
 def test_other_parameters_go_to_another_folder() -> None:
