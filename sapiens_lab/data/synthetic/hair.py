@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from sapiens_lab.data.synthetic.arrays import F32, I64, Rng
-from sapiens_lab.data.synthetic.body import MESHES, NUM_VERTICES, Body, Posed, load_body
+from sapiens_lab.data.synthetic.body import MESHES, NUM_VERTICES, Body, load_body
 from sapiens_lab.data.synthetic.materials import Material
 from sapiens_lab.data.synthetic.mesh import Piece
 from sapiens_lab.data.synthetic.noise import SineNoise
@@ -80,15 +80,15 @@ def cap(hair: Hair, regions: Regions, canonical: F32) -> tuple[F32, F32, F32]:
     return field, swell, tone
 
 
-def curtain(hair: Hair, body: Body, shape: F32, posed: Posed, joints: tuple[F32, F32]) -> Piece:
-    """Return the hanging part of long hair."""
+def curtain(hair: Hair, body: Body, shape: F32, joints: tuple[F32, F32], *, ease: float) -> Piece:
+    """Return the hanging part of long hair, over clothes that stand ``ease`` [m] off the body."""
     sheet = _curtain()
     moved = (shape[:NUM_VERTICES] - body.canonical)[sheet.anchors]  # (N, k, 3)
     clump = hair.ends(6 * sheet.azimuth[:, None])
-    lift = 0.25 * hair.volume + 0.004 * clump
+    y = sheet.vertices[:, 1]
+    lift = 0.25 * hair.volume + 0.004 * clump + 1.6 * ease * np.clip((0.80 - y) / 0.06, 0, 1)
     rest = sheet.vertices + np.einsum("nk,nkc->nc", sheet.shares, moved)
     rest += sheet.normals * lift[:, None]
-    y = sheet.vertices[:, 1]
     tip = hair.length_y + 0.035 * hair.ends(sheet.azimuth[:, None])
     turn = np.degrees(np.abs(sheet.azimuth))
     tip += 0.08 * (1 - np.clip((turn - _FRONT) / 30, 0, 1))  # shorter locks beside the face

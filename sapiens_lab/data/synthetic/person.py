@@ -71,7 +71,7 @@ def build_person(streams: Streams, framing: Framing) -> Person:
     skin, paints = _skin(streams.get("skin"), body, posed, regions, clothes, fur, cover)
     pieces = [skin, *worn]
     if fur.kind == "long":
-        pieces.append(hair.curtain(fur, body, shape, posed, joints))
+        pieces.append(hair.curtain(fur, body, shape, joints, ease=clothes.top_ease))
     landmarks = load_landmarks().locate(posed)
     hips = [posed.heads[body.bones["upperleg01" + side], 1] for side in (".L", ".R")]
     ears = np.array([load_landmarks().names.index(f"{side}_ear") for side in ("left", "right")])
