@@ -79,6 +79,8 @@ def measure(
     """Return backend -> stage -> milliseconds per scene, of the quickest round."""
     best: dict[str, dict[str, float]] = {}
     ss: Any = supersample
+    for name in backends:  # compilation and tables are not part of it
+        scene.render_scene(0, image_size=size, supersample=ss, backend=name)
     for _ in range(repeats):
         totals: dict[str, dict[str, float]] = {name: defaultdict(float) for name in backends}
         for seed in range(scenes):
