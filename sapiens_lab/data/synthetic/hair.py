@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from sapiens_lab.data.synthetic.arrays import F32, I64, Rng
+from sapiens_lab.data.synthetic.arrays import F32, F64, I64, Rng, dot, product
 from sapiens_lab.data.synthetic.body import MESHES, NUM_VERTICES, Body, load_body
 from sapiens_lab.data.synthetic.materials import Material
 from sapiens_lab.data.synthetic.mesh import Piece
@@ -24,7 +24,7 @@ _FRONT = 68.0  # [degrees] azimuth where the curtain begins on either side
 _EAR = 104.0  # [degrees] behind the ears
 _TOP_Y, _BOTTOM_Y = 0.925, 0.36  # [m] canonical
 _WIDEST = 0.125  # [m] from the head's axis
-_NEIGHBORS = 10
+_NEIGHBORS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,7 +125,7 @@ def _curtain() -> _Curtain:
         [0 * phi, height, 0 * phi + axis_z], -1
     ).reshape(-1, 3)
     points = points.astype(np.float32)
-    anchors, shares = _bind(points, pool, body.canonical)
+    anchors, shares = _bind(points, pool[::3], body.canonical)  # a third carries it as well
     weights = np.einsum("nk,nkb->nb", shares, body.weights[anchors])
     return _Curtain(
         vertices=points,
@@ -138,26 +138,27 @@ def _curtain() -> _Curtain:
     )
 
 
-def _radius(points: F32, azimuth: np.ndarray, y: np.ndarray, axis_z: float) -> np.ndarray:
+def _radius(points: F32, azimuth: F64, y: F64, axis_z: float) -> F64:
     """Return how far out the curtain hangs ``(rows, columns)``: outside of what it covers."""
     own = np.arctan2(points[:, 0], points[:, 2] - axis_z)
     reach = np.hypot(points[:, 0], points[:, 2] - axis_z)
-    out = np.zeros((len(y), len(azimuth)))
-    for row, height in enumerate(y):
-        for column, angle in enumerate(azimuth):
-            turn = np.abs((own - angle + np.pi) % (2 * np.pi) - np.pi)
-            near = (turn < 0.15) & (np.abs(points[:, 1] - height) < 0.025)
-            out[row, column] = reach[near].max(initial=0.0)
+    turn = np.abs((own - azimuth[:, None] + np.pi) % (2 * np.pi) - np.pi)
+    beside = np.where(turn < 0.15, reach, 0)  # (columns, N)
+    level = [np.abs(points[:, 1] - height) < 0.025 for height in y]
+    out = np.stack([beside[:, near].max(1, initial=0.0) for near in level])
     below = np.clip((0.80 - y) / 0.1, 0, 1)[:, None]
     hug = 0.014 * np.clip((0.90 - y) / 0.03, 0, 1)[:, None] - 0.008  # the top hides in the cap
     out = np.minimum(out + hug + 0.034 * below, _WIDEST + 0.04 * below)
-    return np.maximum.accumulate(out * 0.985 ** np.arange(len(y))[:, None], 0)
+    return np.asarray(np.maximum.accumulate(out * 0.985 ** np.arange(len(y))[:, None], 0))
 
 
 def _bind(points: F32, pool: I64, canonical: F32) -> tuple[I64, F32]:
-    distance = np.linalg.norm(points[:, None] - canonical[pool][None], axis=2)
-    nearest = np.argsort(distance, 1)[:, :_NEIGHBORS]
-    share = 1 / (np.take_along_axis(distance, nearest, 1) + 0.02) ** 2
+    """Return the nearest vertices of a pool ``(N, k)`` and their shares of each point."""
+    near = canonical[pool]
+    squared = dot(points, points)[:, None] + dot(near, near) - 2 * product(points, near.T)
+    nearest = np.argpartition(squared, _NEIGHBORS, axis=1)[:, :_NEIGHBORS]
+    distance = np.sqrt(np.maximum(np.take_along_axis(squared, nearest, 1), 0))
+    share = 1 / (distance + 0.02) ** 2
     return pool[nearest], (share / share.sum(1, keepdims=True)).astype(np.float32)
 
 

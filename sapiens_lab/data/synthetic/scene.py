@@ -24,7 +24,7 @@ from sapiens_lab.data.synthetic.shading import shade
 from sapiens_lab.data.synthetic.streams import Seed, Streams
 from sapiens_lab.data.synthetic.surface import Surface, see
 
-VERSION = 3  # raise it whenever the same seed gives another picture: caches then start anew
+VERSION = 4  # raise it whenever the same seed gives another picture: caches then start anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
