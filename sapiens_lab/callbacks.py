@@ -217,8 +217,8 @@ class Report(Callback):
         self._print(columns, pl_module.undefined)
         self._dump({**columns, "undefined": pl_module.undefined})
         if best is not None and best.best_model_path:
-            self._console.print(f"best checkpoint: {_relative(best.best_model_path)}")
-        self._console.print(f"everything else: {_relative(self.path.parent)}")
+            self._console.print(f"best checkpoint: {_relative(best.best_model_path)}", soft_wrap=True)
+        self._console.print(f"everything else: {_relative(self.path.parent)}", soft_wrap=True)
 
     @rank_zero_only
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -227,7 +227,7 @@ class Report(Callback):
         numbers = _numbers(trainer, "test/")
         self._print({"test": numbers}, pl_module.undefined)
         self._dump({"test": numbers, "undefined": pl_module.undefined})
-        self._console.print(f"written to {_relative(self.path)}")
+        self._console.print(f"written to {_relative(self.path)}", soft_wrap=True)
 
     def _print(self, columns: dict[str, dict[str, float]], undefined: dict[str, str]) -> None:
         table = Table(title_justify="left")
@@ -241,7 +241,7 @@ class Report(Callback):
             table.add_row(name, *cells)
         self._console.print(table)
         for name, reason in undefined.items():
-            self._console.print(f"[dim]{name} is undefined: {reason}[/]")
+            self._console.print(f"[dim]{name} is undefined: {reason}[/]", soft_wrap=True)
 
     def _dump(self, content: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""Reading trained weights: official files of Sapiens, and our own."""
