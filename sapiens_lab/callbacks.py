@@ -108,7 +108,7 @@ class SampleGrid(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep what is to be drawn."""
-        self._collect(trainer, outputs, batch)
+        self._collect(trainer, outputs["predictions"], batch)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the picture."""
@@ -217,7 +217,9 @@ class Report(Callback):
         self._print(columns, pl_module.undefined)
         self._dump({**columns, "undefined": pl_module.undefined})
         if best is not None and best.best_model_path:
-            self._console.print(f"best checkpoint: {_relative(best.best_model_path)}", soft_wrap=True)
+            self._console.print(
+                f"best checkpoint: {_relative(best.best_model_path)}", soft_wrap=True
+            )
         self._console.print(f"everything else: {_relative(self.path.parent)}", soft_wrap=True)
 
     @rank_zero_only

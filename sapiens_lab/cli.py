@@ -53,12 +53,11 @@ def _run(command: Command, main: Callable[[DictConfig], float | None]) -> None:
     with _explained():
         sys.argv[1:] = prepare_command(command, sys.argv[1:], folder)
 
-    @hydra.main(version_base="1.3", config_path=str(folder), config_name="config")
     def entry(config: DictConfig) -> float | None:
         with _explained():
             return main(config)
 
-    entry()
+    hydra.main(version_base="1.3", config_path=str(folder), config_name="config")(entry)()
 
 
 def _register_resolvers() -> None:
@@ -122,7 +121,9 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
 
 def _print_config(config: DictConfig) -> None:
     """Show what will run; interpolations stay readable, the file in the run folder is resolved."""
-    shown = OmegaConf.masked_copy(config, [k for k in config if k not in ("callbacks", "logger")])
+    shown = OmegaConf.masked_copy(
+        config, [str(key) for key in config if key not in ("callbacks", "logger")]
+    )
     Console().print(Syntax(OmegaConf.to_yaml(shown), "yaml", background_color="default"))
 
 

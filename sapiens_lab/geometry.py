@@ -38,7 +38,7 @@ def invert(matrix: Matrix) -> Matrix:
 
 def apply(matrix: Matrix, xy: Array) -> NDArray[np.float64]:
     """Move points ``(..., 2)``; computed and returned in float64."""
-    return np.asarray(xy, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(np.asarray(xy, np.float64) @ matrix[:, :2].T + matrix[:, 2])
 
 
 def translate(x: float, y: float) -> Matrix:

@@ -70,13 +70,13 @@ class Learner(L.LightningModule):
         terms = self.task.compute_loss(self.model(batch.image), batch)
         return self._log_loss("train", terms, len(batch))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Sequence[Any]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the predictions of a batch."""
-        return self._evaluate("val", batch)
+        return {"predictions": self._evaluate("val", batch)}
 
-    def test_step(self, batch: Batch, batch_idx: int) -> Sequence[Any]:
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the predictions of a batch."""
-        return self._evaluate("test", batch)
+        return {"predictions": self._evaluate("test", batch)}
 
     def on_validation_epoch_end(self) -> None:
         """Log the numbers of the validation set."""

@@ -189,7 +189,10 @@ def _compose(words: Sequence[str], configs: Path, searched: Iterable[Path]) -> D
     add = [f"hydra.searchpath=[{','.join(path)}]"] if path else []
     with initialize_config_dir(str(configs), version_base="1.3"):
         try:
-            return compose("config", overrides=[*words, *add], return_hydra_config=True)
+            config: DictConfig = compose(
+                "config", overrides=[*words, *add], return_hydra_config=True
+            )
+            return config
         except HydraException as error:
             known = _known_words(configs, path)
             raise ValueError(_explain(words, str(error), known)) from error
@@ -212,7 +215,7 @@ def _known_words(configs: Path, searchpath: Sequence[str]) -> set[str]:
 def _leaves(node: Any, prefix: str) -> list[str]:
     if not isinstance(node, DictConfig) or node._is_interpolation() or node._is_none():
         return [prefix]
-    children = [_leaves(node._get_node(key), f"{prefix}{key}.") for key in node]
+    children = [_leaves(node._get_node(key), f"{prefix}{key!s}.") for key in node]
     return [prefix.rstrip(".")] * bool(prefix) + [k.rstrip(".") for c in children for k in c]
 
 

@@ -40,10 +40,11 @@ class PoseView:
     skeleton: str | Skeleton
     score_threshold: float = 0.3  # predictions below it are left out
     min_height: int = 256  # smaller pictures are enlarged, or lines would hide them
+    max_height: int = 512  # larger ones are reduced, or a grid would fill the disk
 
     def plain(self, batch: Batch, index: int) -> Picture:
         """Return sample ``index`` as the network sees it."""
-        return self._enlarge(batch, index)[0]
+        return self._resized(batch, index)[0]
 
     def target(self, batch: Batch, index: int) -> Picture:
         """Return sample ``index`` with its labelled keypoints."""
@@ -55,21 +56,22 @@ class PoseView:
     def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
         """Return sample ``index`` with the predicted keypoints that are sure enough."""
         xy = geometry.apply(batch.meta[index].matrix, prediction.keypoints)
-        seen = np.where(prediction.scores > self.score_threshold, 2, 0)
+        seen: NDArray[np.int64] = np.where(prediction.scores > self.score_threshold, 2, 0)
         return self._draw(batch, index, xy, seen)
 
     def _draw(self, batch: Batch, index: int, xy: NDArray[Any], visible: NDArray[Any]) -> Picture:
-        picture, matrix = self._enlarge(batch, index)
+        picture, matrix = self._resized(batch, index)
         skeleton = Skeleton.load(self.skeleton)
         return draw_pose(picture, geometry.apply(matrix, xy), visible, skeleton=skeleton)
 
-    def _enlarge(self, batch: Batch, index: int) -> tuple[Picture, geometry.Matrix]:
+    def _resized(self, batch: Batch, index: int) -> tuple[Picture, geometry.Matrix]:
         picture = photograph(batch, index)
         height, width = picture.shape[:2]
-        factor = -(-self.min_height // height)
-        size = (height * factor, width * factor)
-        large = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_CUBIC)
-        return large.astype(np.uint8, copy=False), geometry.resize((height, width), size)
+        shown = min(max(height, self.min_height), self.max_height)
+        size = (shown, round(width * shown / height))
+        how = cv2.INTER_CUBIC if shown > height else cv2.INTER_AREA
+        resized: Picture = cv2.resize(picture, size[::-1], interpolation=how).astype(np.uint8)
+        return resized, geometry.resize((height, width), size)
 
 
 def photograph(batch: Batch, index: int) -> Picture:
@@ -91,7 +93,7 @@ def draw_pose(
     Returns:
         A new picture; strokes grow with its size.
     """
-    canvas = picture.copy()
+    canvas: Picture = picture.copy()
     size = max(picture.shape[:2])
     crowded = skeleton.num_keypoints > 40  # faces and hands would drown in thick dots
     radius = size / (260 if crowded else 110) + 0.6

@@ -23,7 +23,7 @@ class Key(NamedTuple):
     """What a sampler asks a data set for."""
 
     epoch: int
-    index: int
+    place: int  # index into the data set
 
 
 class TransformedDataset(Dataset[Sample]):
@@ -54,8 +54,8 @@ class TransformedDataset(Dataset[Sample]):
         return length if self.limit is None else min(length, self.limit)
 
     def __getitem__(self, key: Key) -> Sample:
-        rng = np.random.default_rng([self.seed, key.epoch, key.index])
-        index = key.index
+        rng = np.random.default_rng([self.seed, key.epoch, key.place])
+        index = key.place
         for _ in range(MAX_REJECTED):
             sample = self._transform(self.dataset[index], rng)
             if sample is not None:

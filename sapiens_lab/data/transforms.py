@@ -154,7 +154,7 @@ class Warp:
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample in the input frame; ``meta.matrix`` still leads from the source."""
-        matrix, size = sample.meta.matrix, tuple(self.image_size)
+        matrix, size = sample.meta.matrix, self.image_size
         return replace(
             sample,
             image=sample.image.warp(matrix, size, antialias=self.antialias),

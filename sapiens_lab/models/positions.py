@@ -49,7 +49,7 @@ def resize_positions(
     if source == target:
         return table
     prefix, patches = table[:, :num_prefix_tokens], table[:, num_prefix_tokens:]
-    image = patches.float().transpose(1, 2).unflatten(2, source)  # (1, D, rows, columns)
+    image = patches.float().transpose(1, 2).reshape(1, -1, *source)  # (1, D, rows, columns)
     image = F.interpolate(image, size=target, mode="bicubic", align_corners=False)
     resized = image.flatten(2).transpose(1, 2).to(table.dtype)
     return torch.cat([prefix, resized], 1)

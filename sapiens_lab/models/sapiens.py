@@ -37,7 +37,9 @@ class Sapiens(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = head(int(backbone.embed_dim))
+        embed_dim = backbone.embed_dim
+        assert isinstance(embed_dim, int)
+        self.head = head(embed_dim)
         for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 

@@ -171,7 +171,8 @@ class ViT(nn.Module):
         positions = resize_positions(
             self.pos_embed, self.grid, grid, num_prefix_tokens=self.num_prefix_tokens
         )
-        return tokens + positions.to(tokens.dtype)
+        placed: Tensor = tokens + positions.to(tokens.dtype)
+        return placed
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Run tokens ``(B, N, D)`` through the blocks and the final norm."""
@@ -186,7 +187,7 @@ class ViT(nn.Module):
     def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Drop what belongs to no patch and lay the rest out as ``(B, D, rows, columns)``."""
         patches = tokens[:, self.num_prefix_tokens :]
-        return patches.transpose(1, 2).unflatten(2, grid)
+        return patches.transpose(1, 2).reshape(len(patches), self.embed_dim, *grid)
 
 
 class Block(nn.Module):

@@ -51,7 +51,7 @@ class PoseTask(Task):
         super().__init__(loss=loss, metrics=metrics)
         self.skeleton = Skeleton.load(skeleton)
         self.sigma = sigma
-        self.flip_test = flip_test and self.skeleton.mirror_index is not None
+        self.mirror_index = self.skeleton.mirror_index if flip_test else None
 
     def bind(self, dataset: Any, *, partial: bool) -> None:
         """Hand the annotated people to the AP metric.
@@ -78,10 +78,9 @@ class PoseTask(Task):
 
     def refine(self, output: Tensor, model: Model, image: Tensor) -> Tensor:
         """Average with the heatmaps of the mirrored picture, mirrored back."""
-        if not self.flip_test:
+        if self.mirror_index is None:
             return output
-        mirrored = flip_heatmaps(model(image.flip(-1)), self.skeleton.mirror_index)
-        return (output + mirrored) / 2
+        return (output + flip_heatmaps(model(image.flip(-1)), self.mirror_index)) / 2
 
     def predict(self, output: Tensor, batch: Batch) -> list[PosePrediction]:
         """Find every heatmap's peak and move it to the source picture."""
@@ -112,12 +111,12 @@ class PoseTask(Task):
 
 def _compare_people(metric: Metric, predictions: Sequence[PosePrediction], batch: Batch) -> None:
     size = batch.image.shape[-2:]
-    rows = {
+    rows: dict[str, list[Any]] = {
         "image_ids": [meta.image_id for meta in batch.meta],
         "ids": [meta.id for meta in batch.meta],
         "keypoints": [p.keypoints for p in predictions],
         "scores": [p.scores for p in predictions],
-        "box_scores": [np.float32(meta.bbox_score) for meta in batch.meta],
+        "box_scores": [meta.bbox_score for meta in batch.meta],
         "box_areas": [_crop_area(meta, size) for meta in batch.meta],
     }
     metric.update(**{name: _tensor(values, batch) for name, values in rows.items()})
@@ -140,9 +139,12 @@ def _compare_points(metric: Metric, predictions: Sequence[PosePrediction], batch
 
 
 def _tensor(rows: Sequence[Any], batch: Batch) -> Tensor:
-    return torch.as_tensor(np.stack(rows), device=batch.image.device)
+    array = np.stack(rows)
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)  # not every device knows float64
+    return torch.as_tensor(array, device=batch.image.device)
 
 
-def _crop_area(meta: Meta, size: Sequence[int]) -> np.float32:
+def _crop_area(meta: Meta, size: Sequence[int]) -> float:
     """Area in source pixels of the crop; the official OKS-NMS measures people by it."""
-    return np.float32((size[0] - 1) * (size[1] - 1) / abs(np.linalg.det(meta.matrix[:, :2])))
+    return float((size[0] - 1) * (size[1] - 1) / abs(np.linalg.det(meta.matrix[:, :2])))

@@ -52,9 +52,9 @@ def test_workers_do_not_change_the_batches(workers: int) -> None:
 
 
 def test_two_processes_see_together_what_one_sees_alone() -> None:
-    alone = [key.index for key in EpochSampler(8, shuffle=True, seed=1)]
+    alone = [key.place for key in EpochSampler(8, shuffle=True, seed=1)]
     shares = [
-        [key.index for key in EpochSampler(8, shuffle=True, seed=1, rank=r, world_size=2)]
+        [key.place for key in EpochSampler(8, shuffle=True, seed=1, rank=r, world_size=2)]
         for r in (0, 1)
     ]
     assert [index for pair in zip(*shares, strict=True) for index in pair] == alone
@@ -62,7 +62,7 @@ def test_two_processes_see_together_what_one_sees_alone() -> None:
 
 def test_evaluation_counts_nothing_twice() -> None:
     shares = [list(EpochSampler(7, shuffle=False, rank=r, world_size=2)) for r in (0, 1)]
-    assert sorted(key.index for share in shares for key in share) == list(range(7))
+    assert sorted(key.place for share in shares for key in share) == list(range(7))
     assert [len(EpochSampler(7, shuffle=False, rank=r, world_size=2)) for r in (0, 1)] == [4, 3]
 
 
@@ -73,7 +73,7 @@ def test_training_gives_every_process_as_many() -> None:
             for r in range(world_size)
         ]
         assert len({len(share) for share in shares}) == 1
-        assert {key.index for share in shares for key in share} == set(range(length))
+        assert {key.place for share in shares for key in share} == set(range(length))
 
 
 def test_an_interrupted_epoch_goes_on_where_it_stopped() -> None:

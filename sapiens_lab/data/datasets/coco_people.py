@@ -59,7 +59,7 @@ def read_people(
     numbers = [join_keypoints(a, skeleton) for a in rows]
     _check_counts(file, rows, numbers, skeleton)
     points = np.array(numbers, np.float32).reshape(len(rows), skeleton.num_keypoints, 3)
-    labelled = (points[..., 2] > 0).any(1)
+    labelled = np.asarray((points[..., 2] > 0).any(1))
     rows = [a for a, keep in zip(rows, labelled, strict=True) if keep]
     points = points[labelled]
     if not rows:
@@ -74,8 +74,8 @@ def read_people(
     boxes = _boxes(file, rows, points)
     _check_xywh(file, boxes, sizes)
     boxes[:, 2:] += boxes[:, :2]
-    boxes = np.clip(boxes, 0, np.tile(sizes[:, ::-1] - 1, 2)).astype(np.float32)
-    whole = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1)
+    boxes = np.clip(boxes, 0, np.tile(sizes[:, ::-1] - 1, 2))
+    whole = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(1))
     if not whole.all():
         _report_empty_boxes(
             file, [a for a, ok in zip(rows, whole, strict=True) if not ok], skip_faulty
@@ -83,7 +83,7 @@ def read_people(
     return People(
         ids=_ids(rows)[whole],
         image_index=index[whole],
-        boxes=boxes[whole],
+        boxes=boxes[whole].astype(np.float32),
         points=points[whole],
         scores=np.ones(int(whole.sum()), np.float32),
     )
