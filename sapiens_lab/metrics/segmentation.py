@@ -1,0 +1,101 @@
+"""Metrics of part maps from one confusion matrix over all pixels of all pictures.
+
+torchmetrics' own segmentation ``MeanIoU`` averages over pictures, which is not what benchmarks
+report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class ClassScore(NamedTuple):
+    """One row of the table of classes; ``None`` where the class has no such number."""
+
+    name: str
+    IoU: float | None  # None: neither in the truth nor predicted
+    accuracy: float | None  # share of the class's pixels that were found; None: not in the truth
+    share: float  # of all labelled pixels
+
+
+class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
+    """Intersection over union of every class and on average; mean and overall pixel accuracy.
+
+    The official rule (reference of Sapiens v1, section 9.4): counts are summed over all pictures
+    first, at the resolution of the truth, and the means are over the classes that have a number.
+
+    Args:
+        classes: their names, in the order of the ids.
+        ignore_index: label of the pixels that do not count.
+
+    Raises:
+        ValueError: there is no class, or two have one name.
+    """
+
+    confusion: Tensor  # (C, C) int64 pixels; rows are the truth, columns the prediction
+    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
+
+    def __init__(self, *, classes: Sequence[str], ignore_index: int = 255) -> None:
+        super().__init__()
+        if not classes or len(set(classes)) < len(classes):
+            raise ValueError(f"classes need names, each its own, got {list(classes)}")
+        self.classes, self.ignore_index = tuple(classes), ignore_index
+        self.undefined = {}
+        self._table: list[ClassScore] | None = None
+        C = len(classes)
+        self.add_state("confusion", default=torch.zeros(C, C).long(), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count the pixels of class ids ``preds`` and ``target``, of any one shape.
+
+        Raises:
+            ValueError: the shapes differ, or a pixel that counts has an id that is no class.
+        """
+        if preds.shape != target.shape:
+            raise ValueError(
+                f"predicted labels are {tuple(preds.shape)}, true ones {tuple(target.shape)}; "
+                "upsample the logits to the size of the truth before the argmax"
+            )
+        C = len(self.classes)
+        preds, target = preds.long(), target.long()
+        strange = (preds < 0) | (preds >= C) | (target < 0) | (target >= C)
+        cell = target * C + preds
+        # Two more bins instead of a selection: that would copy both maps and takes thrice as long.
+        cell.masked_fill_(strange, C * C).masked_fill_(target == self.ignore_index, C * C + 1)
+        counts = torch.bincount(cell.flatten(), minlength=C * C + 2)
+        if counts[C * C]:
+            raise ValueError(
+                f"{int(counts[C * C])} pixels have an id outside 0..{C - 1}, the {C} classes: "
+                f"predictions reach {int(preds.max())}, labels {int(target.max())} "
+                f"({self.ignore_index} is ignored); are these the classes of the data set?"
+            )
+        self.confusion += counts[: C * C].view(C, C)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return ``mIoU``, ``mAcc``, ``aAcc`` and ``IoU/<class>``, shares in 0..1."""
+        counts = self.confusion.cpu().double()  # not every device knows float64
+        hit, true, predicted = counts.diag(), counts.sum(1), counts.sum(0)
+        iou = hit / (true + predicted - hit)  # NaN where the class occurs on neither side
+        accuracy = hit / true  # NaN where the class is not in the truth
+        rows = zip(self.classes, iou, accuracy, true / true.sum().clamp(min=1), strict=True)
+        self._table = [ClassScore(n, _number(i), _number(a), float(s)) for n, i, a, s in rows]
+        means = {"mIoU": iou.nanmean(), "mAcc": accuracy.nanmean(), "aAcc": hit.sum() / true.sum()}
+        each = {f"IoU/{name}": value for name, value in zip(self.classes, iou, strict=True)}
+        reasons = dict.fromkeys(means, "no pixel is labelled")
+        reasons |= dict.fromkeys(each, "the class is neither in the truth nor predicted")
+        numbers = means | each
+        self.undefined = {n: reasons[n] for n, value in numbers.items() if value.isnan()}
+        return {n: value for n, value in numbers.items() if n not in self.undefined}
+
+    def table(self) -> list[ClassScore] | None:
+        """Return one row a class as the last ``compute`` found it; ``None`` before."""
+        return self._table
+
+
+def _number(value: Tensor) -> float | None:
+    return None if value.isnan() else float(value)
