@@ -62,7 +62,7 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
                 "upsample the logits to the size of the truth before the argmax"
             )
         C = len(self.classes)
-        preds, target = preds.long(), target.long()
+        preds, target = preds.int(), target.int()  # half the memory of int64, twice the speed
         strange = (preds < 0) | (preds >= C) | (target < 0) | (target >= C)
         cell = target * C + preds
         # Two more bins instead of a selection: that would copy both maps and takes thrice as long.
@@ -90,7 +90,7 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         reasons |= dict.fromkeys(each, "the class is neither in the truth nor predicted")
         numbers = means | each
         self.undefined = {n: reasons[n] for n, value in numbers.items() if value.isnan()}
-        return {n: value for n, value in numbers.items() if n not in self.undefined}
+        return {n: value.float() for n, value in numbers.items() if n not in self.undefined}
 
     def table(self) -> list[ClassScore] | None:
         """Return one row a class as the last ``compute`` found it; ``None`` before."""
