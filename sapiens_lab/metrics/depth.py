@@ -50,7 +50,7 @@ def depth_errors(
 ) -> tuple[Tensor, Tensor]:
     """Return every picture's five numbers ``(B, 5)``, and which of them it has, ``(B, 5)`` bool.
 
-    They are the root mean squared error over the valid pixels and, over those whose target exceeds
+    A number that it does not have is 0. They are the root mean squared error over the valid pixels and, over those whose target exceeds
     ``min_depth``, the mean of ``|p - t| / t`` and the shares with ``max(p / t, t / p) < 1.25^k``.
     Shapes as in ``align``.
     """
@@ -128,10 +128,9 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
         target = target.float().reshape(valid.shape).masked_fill(~valid, 0)
         preds = align(preds, target, valid, self.alignment)
         values, has = depth_errors(preds, target, valid, min_depth=self.min_depth)
-        finite = values.isfinite().all(1, keepdim=True)
-        self.sums += values.masked_fill(~(has & finite), 0).sum(0)
-        self.counts += (has & finite).sum(0)
-        self.broken += (~finite).sum()
+        self.sums += values.sum(0)
+        self.counts += has.sum(0)
+        self.broken += (~values.isfinite().all(1)).sum()
         self.skipped += (~valid.any(1)).sum()
 
     def compute(self) -> dict[str, Tensor]:
