@@ -50,9 +50,9 @@ def depth_errors(
 ) -> tuple[Tensor, Tensor]:
     """Return every picture's five numbers ``(B, 5)``, and which of them it has, ``(B, 5)`` bool.
 
-    A number that it does not have is 0. They are the root mean squared error over the valid pixels and, over those whose target exceeds
+    They are the root mean squared error over the valid pixels and, over those whose target exceeds
     ``min_depth``, the mean of ``|p - t| / t`` and the shares with ``max(p / t, t / p) < 1.25^k``.
-    Shapes as in ``align``.
+    A number that a picture does not have is 0. Shapes as in ``align``.
     """
     error = (preds - target).abs()
     pixels = valid.sum(1)
