@@ -1,3 +1,3 @@
-"""sapiens_lab: pretrain, fine-tune and evaluate human-vision foundation models."""
+"""Pretrain, fine-tune and evaluate human-vision foundation models."""
 
 __version__ = "0.1.0"

@@ -18,6 +18,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.syntax import Syntax
@@ -61,14 +62,29 @@ def _run(command: Command, main: Callable[[DictConfig], float | None]) -> None:
 
 
 def _register_resolvers() -> None:
-    """Let a config ask for what a skeleton knows; cheap to import, so help stays quick."""
+    """Let a config ask what a skeleton or class list knows; imported late, so help stays quick."""
 
     def num_keypoints(source: str) -> int:
         from sapiens_lab.anatomy.skeleton import Skeleton
 
         return Skeleton.load(source).num_keypoints
 
-    OmegaConf.register_new_resolver("num_keypoints", num_keypoints, replace=True)
+    def parts(source: str) -> Any:
+        from sapiens_lab.anatomy.parts import Parts
+
+        return Parts.load(source)
+
+    def part_weights(source: str) -> list[float] | None:
+        weights = parts(source).weights
+        return None if weights is None else [float(weight) for weight in weights]
+
+    for name, resolver in {
+        "num_keypoints": num_keypoints,
+        "num_classes": lambda source: parts(source).num_classes,
+        "part_names": lambda source: list(parts(source).classes),
+        "part_weights": part_weights,
+    }.items():
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
 def _train(config: DictConfig) -> float | None:
@@ -96,6 +112,7 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
     import lightning as L
     from hydra.utils import instantiate
 
+    _check_sweep(config)
     run_folder = Path(HydraConfig.get().runtime.output_dir)
     if _is_main_process():
         record_run(config, run_folder, HydraConfig.get().overrides.task)
@@ -117,6 +134,16 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
     }
     trainer = instantiate(config.trainer, _convert_="all", **objects)
     return learner, datamodule, trainer
+
+
+def _check_sweep(config: DictConfig) -> None:
+    """Refuse what Lightning cannot do: its other processes repeat the command, sweep included."""
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping and config.trainer.devices not in (1, "1", [0]):
+        raise ValueError(
+            "a sweep (-m) trains its runs one after the other on one device; give "
+            "trainer.devices=1, or start the runs one by one"
+        )
 
 
 def _print_config(config: DictConfig) -> None:

@@ -51,12 +51,14 @@ class Learner(L.LightningModule):
             self.model.compile()
 
     def setup(self, stage: str) -> None:
-        """Show the task its evaluation set."""
+        """Show the task its data."""
         split = "test" if stage == "test" else "val"
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]  # set by the Trainer
         limits = (self.trainer.limit_val_batches, self.trainer.limit_test_batches)
         partial = datamodule.limit is not None or limits != (1.0, 1.0)
         self.task.bind(datamodule.dataset(split), partial=partial)
+        if stage == "fit":
+            self.task.study(datamodule.dataset("train"))
 
     # ---- steps -----------------------------------------------------------------------------------
 
@@ -89,7 +91,8 @@ class Learner(L.LightningModule):
     def _evaluate(self, stage: str, batch: Batch) -> Sequence[Any]:
         output = self.model(batch.image)
         self._log_loss(stage, self.task.compute_loss(output, batch), len(batch))
-        output = self.task.refine(output, self.model, batch.image)
+        if self.task.flip_test:
+            output = self.task.average_mirrored(output, self.model(batch.image.flip(-1)))
         predictions = self.task.predict(output, batch)
         self.task.update_metrics(predictions, batch)
         return predictions

@@ -111,7 +111,7 @@ def draw_pose(
 
 
 def grid(rows: Sequence[Sequence[Picture]], *, titles: Sequence[str] = (), gap: int = 4) -> Picture:
-    """Lay pictures of one size out in rows, with a title over each column.
+    """Lay pictures of one height out in rows, with a title over each column.
 
     Args:
         rows: pictures ``(H, W, 3)`` RGB; a row may be shorter than the others.
@@ -123,17 +123,19 @@ def grid(rows: Sequence[Sequence[Picture]], *, titles: Sequence[str] = (), gap: 
     """
     if not rows or not rows[0]:
         raise ValueError("a grid needs at least one picture")
-    height, width = rows[0][0].shape[:2]
-    columns = max(len(row) for row in rows)
+    height = rows[0][0].shape[0]
+    columns = range(max(len(row) for row in rows))
+    widths = [max(row[j].shape[1] for row in rows if j < len(row)) for j in columns]
+    lefts = [gap + sum(widths[:j]) + j * gap for j in columns]
     head = 20 if titles else 0
     sheet = np.full(
-        (head + len(rows) * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8
+        (head + len(rows) * (height + gap) + gap, lefts[-1] + widths[-1] + gap, 3), 255, np.uint8
     )
     for i, row in enumerate(rows):
-        for j, picture in enumerate(row):
-            top, left = head + gap + i * (height + gap), gap + j * (width + gap)
-            sheet[top : top + height, left : left + width] = picture
-    for j, title in enumerate(titles):
-        origin = (gap + j * (width + gap) + 2, head - 5)
+        for left, picture in zip(lefts, row, strict=False):
+            top = head + gap + i * (height + gap)
+            sheet[top : top + height, left : left + picture.shape[1]] = picture
+    for left, title in zip(lefts, titles, strict=False):
+        origin = (left + 2, head - 5)
         cv2.putText(sheet, title, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
     return sheet

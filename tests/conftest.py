@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import Commands
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -17,3 +19,17 @@ def shared() -> Path:
     if not (path / "goldens").is_dir():
         pytest.skip(f"recorded official numbers are not at {path} (set SAPIENS_SHARED)")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rendered people go to a folder of the test session, never to the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["SAPIENS_LAB_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """The command line, in an empty working directory."""
+    return Commands(monkeypatch, tmp_path)

@@ -92,7 +92,7 @@ class DataModule(L.LightningDataModule):
         for split in self._splits():
             dataset = self.dataset(split)
             if isinstance(dataset, Preparable):
-                dataset.prepare(max(1, self.num_workers))
+                dataset.prepare(_num_cores())  # nothing else runs meanwhile
 
     def setup(self, stage: str) -> None:
         """Build the data sets of a stage, so that what is wrong with them is said at once."""

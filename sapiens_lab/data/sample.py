@@ -48,6 +48,7 @@ class Sample:
     labels: LabelMap | None = None
     depth: DepthMap | None = None
     normal: NormalMap | None = None
+    source: Sample | None = None  # before ``Warp``: dense predictions are measured there
 
     def move(self, matrix: Matrix, bbox: NDArray[np.float32] | None = None) -> Sample:
         """Plan one more geometric step; ``bbox`` is the box after it (default: unchanged)."""
@@ -59,6 +60,17 @@ class Sample:
         """Whether every annotation knows what its left and right become in a mirror."""
         swaps = (self.keypoints, self.labels)
         return all(item is None or item.mirror_index is not None for item in swaps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """The maps of one sample at the size of its source picture, against which it is measured."""
+
+    labels: Tensor | None = None  # (H, W) uint8
+    depth: Tensor | None = None  # (H, W) float32
+    depth_valid: Tensor | None = None  # (H, W) bool
+    normal: Tensor | None = None  # (3, H, W) float32
+    normal_valid: Tensor | None = None  # (H, W) bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +86,7 @@ class Batch:
     depth_valid: Tensor | None = None  # (B, 1, H, W) bool
     normal: Tensor | None = None  # (B, 3, H, W) float32
     normal_valid: Tensor | None = None  # (B, 1, H, W) bool
+    truth: list[Truth] | None = None  # at source size, on the CPU; in evaluation only
 
     def __len__(self) -> int:
         return len(self.meta)
@@ -113,7 +126,23 @@ def collate(samples: Sequence[Sample]) -> Batch:
     if normals := _present(samples, "normal"):
         batch.normal = _stack([m.normal.transpose(2, 0, 1) for m in normals])
         batch.normal_valid = _stack([m.valid[None] for m in normals])
+    if sources := _present(samples, "source"):
+        batch.truth = [_truth(source) for source in sources]
     return batch
+
+
+def _truth(source: Sample) -> Truth:
+    maps: dict[str, Tensor] = {}
+    if source.labels is not None:
+        maps["labels"] = torch.from_numpy(source.labels.ids)
+    if source.depth is not None:
+        maps["depth"] = torch.from_numpy(source.depth.depth)
+        maps["depth_valid"] = torch.from_numpy(source.depth.valid)
+    if source.normal is not None:
+        planes = np.ascontiguousarray(source.normal.normal.transpose(2, 0, 1))
+        maps["normal"] = torch.from_numpy(planes)
+        maps["normal_valid"] = torch.from_numpy(source.normal.valid)
+    return Truth(**maps)
 
 
 def _present(samples: Sequence[Sample], name: str) -> list[Any]:

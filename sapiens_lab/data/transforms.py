@@ -1,9 +1,9 @@
 """What happens to a sample between the disk and the batch.
 
 A transform is a small frozen dataclass called with a sample and a random generator. Geometric
-ones only multiply the sample's planned matrix; ``Warp`` samples every annotation once, at the end.
-Photometric ones come after it and touch the pixels alone. A transform may return ``None`` to
-reject the draw, and another sample then takes its place.
+ones, here, only multiply the sample's planned matrix; ``Warp`` samples every annotation once, at
+the end. Photometric ones (``photometric.py``) come after it and touch the pixels alone. A transform
+may return ``None`` to reject the draw, and another sample then takes its place.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab import geometry
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.sample import Sample
+from sapiens_lab.geometry import Matrix
 
 Generator = np.random.Generator
 
@@ -141,8 +141,7 @@ class CropToBox:
         """Return the sample with the crop planned."""
         height, width = self.image_size
         box = geometry.grow_to_aspect(sample.bbox, width / height)
-        whole = np.array([0, 0, width - 1, height - 1], np.float32)
-        return sample.move(geometry.crop(box, self.image_size), whole)
+        return _frame(sample, geometry.crop(box, self.image_size), self.image_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +150,7 @@ class Warp:
 
     image_size: tuple[int, int]  # (height, width)
     antialias: bool = False  # average blocks where the crop shrinks by two or more
+    keep_source: bool = False  # dense predictions are measured at the source's size
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample in the input frame; ``meta.matrix`` still leads from the source."""
@@ -162,6 +162,7 @@ class Warp:
             labels=sample.labels and sample.labels.warp(matrix, size),
             depth=sample.depth and sample.depth.warp(matrix, size),
             normal=sample.normal and sample.normal.warp(matrix, size),
+            source=sample if self.keep_source else None,
         )
 
 
@@ -182,86 +183,88 @@ class RequireKeypoints:
         return sample if count >= self.min_inside else None
 
 
-# ---- the pixels ----------------------------------------------------------------------------------
+# ---- the whole picture: what dense tasks look at -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Make the whole picture the input, whatever its aspect; the official dense evaluation."""
+
+    image_size: tuple[int, int]  # (height, width)
+
+    def __call__(self, sample: Sample, rng: Generator) -> Sample:
+        """Return the sample with the resize planned."""
+        return _frame(sample, geometry.resize(sample.image.size, self.image_size), self.image_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhotometricDistortion:
-    """Random brightness, contrast, saturation, hue and, for pose, channel order.
+class RandomScaledCrop:
+    """Resize by a random factor and cut a window out, as the official dense recipes do.
 
-    The official parameters. Two faults of the official pose version are not repeated: its contrast
-    was applied twice or never, and its hue was cut off instead of wrapped.
+    The factor 1 is the one at which the picture just fits the input, long side to long side
+    (``RandomResize`` with ``keep_ratio``). Where the resized picture is smaller than the input,
+    the window is the whole of it, stretched. A window in which one class covers more than
+    ``max_share`` is drawn again (``RandomCrop`` with ``cat_max_ratio``).
     """
 
-    brightness: float = 32.0  # grey levels
-    contrast: tuple[float, float] = (0.5, 1.5)
-    saturation: tuple[float, float] = (0.5, 1.5)
-    hue: int = 18  # half degrees, as OpenCV counts
-    p: float = 0.5  # of each of the four
-    p_channel_shuffle: float = 0.0
+    image_size: tuple[int, int]  # (height, width)
+    ratio: tuple[float, float] = (0.2, 2.0)
+    max_share: float = 0.75  # has no effect without labels
+    tries: int = 10
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample with other colours."""
-        brightness = self._draw(rng, (-self.brightness, self.brightness), neutral=0.0)
-        contrast = self._draw(rng, self.contrast, neutral=1.0)
-        saturation = self._draw(rng, self.saturation, neutral=1.0)
-        hue = int(self._draw(rng, (-self.hue, self.hue), neutral=0.0))
-        contrast_first = rng.random() < 0.5
-        pixels = _tone(sample.image.pixels, brightness, contrast if contrast_first else 1.0)
-        pixels = _recolour(pixels, saturation, hue)
-        pixels = _tone(pixels, 0.0, 1.0 if contrast_first else contrast)
-        if rng.random() < self.p_channel_shuffle:
-            pixels = np.ascontiguousarray(pixels[..., rng.permutation(3)])
-        return replace(sample, image=replace(sample.image, pixels=pixels))
+        """Return the sample with one resize planned that shows the window."""
+        height, width = sample.image.size
+        target = sorted(self.image_size)
+        fit = min(target[1] / max(height, width), target[0] / min(height, width))
+        factor = fit * rng.uniform(*self.ratio)
+        extent = np.minimum(np.array(self.image_size) / factor, (height, width))  # source pixels
+        for attempt in range(self.tries + 1):
+            corner = rng.random(2) * ((height, width) - extent)
+            if attempt == self.tries or self._is_varied(sample, corner, extent):
+                break
+        # The window spans whole pixels: from half a pixel before the first centre.
+        scale_y, scale_x = np.array(self.image_size) / extent
+        matrix = np.array(
+            [
+                [scale_x, 0.0, (0.5 - corner[1]) * scale_x - 0.5],
+                [0.0, scale_y, (0.5 - corner[0]) * scale_y - 0.5],
+            ]
+        )
+        return _frame(sample, matrix, self.image_size)
 
-    def _draw(self, rng: Generator, bounds: tuple[float, float], *, neutral: float) -> float:
-        return rng.uniform(*bounds) if rng.random() < self.p else neutral
+    def _is_varied(
+        self, sample: Sample, corner: NDArray[np.float64], extent: NDArray[np.float64]
+    ) -> bool:
+        if sample.labels is None or self.max_share >= 1:
+            return True
+        top, left = corner.astype(int)
+        bottom, right = np.ceil(corner + extent).astype(int)
+        step = max(1, int(extent.min() / 128))  # a share needs no more pixels than that
+        window = sample.labels.ids[top:bottom:step, left:right:step]
+        counts = np.bincount(window.ravel(), minlength=256)
+        counts[sample.labels.ignore_index] = 0
+        return bool((counts > 0).sum() > 1 and counts.max() < self.max_share * counts.sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RandomBlur:
-    """Mean or median blur over an odd window of ``min_size..max_size`` pixels."""
+class RandomRotate:
+    """Turn the picture about the middle of the box, by any angle up to ``max_deg`` either way."""
 
-    p_mean: float = 0.1
-    p_median: float = 0.1
-    min_size: int = 3
-    max_size: int = 7
+    max_deg: float = 45.0
+    p: float = 0.5
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample, perhaps less sharp."""
-        pixels = sample.image.pixels
-        if rng.random() < self.p_mean:
-            size = self._window(rng)
-            pixels = cv2.blur(pixels, (size, size)).astype(np.uint8, copy=False)
-        if rng.random() < self.p_median:
-            pixels = cv2.medianBlur(pixels, self._window(rng)).astype(np.uint8, copy=False)
-        return replace(sample, image=replace(sample.image, pixels=pixels))
-
-    def _window(self, rng: Generator) -> int:
-        return int(rng.integers(self.min_size // 2, self.max_size // 2 + 1)) * 2 + 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoarseDropout:
-    """Paint one rectangle black. The keypoints under it stay labelled: they are occluded.
-
-    The official pose recipe does this to every training sample.
-    """
-
-    p: float = 1.0
-    min_share: float = 0.2  # of the picture's height and of its width
-    max_share: float = 0.4
-
-    def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample with a hole."""
+        """Return the sample, perhaps turned."""
         if rng.random() >= self.p:
             return sample
-        size = np.array(sample.image.size)
-        extent = (rng.uniform(self.min_share, self.max_share, 2) * size).astype(int)
-        top, left = (rng.random(2) * (size - extent + 1)).astype(int)
-        pixels = sample.image.pixels.copy()
-        pixels[top : top + extent[0], left : left + extent[1]] = 0
-        return replace(sample, image=replace(sample.image, pixels=pixels))
+        angle = rng.uniform(-self.max_deg, self.max_deg)
+        return sample.move(geometry.rotate(angle, geometry.bbox_center(sample.bbox)))
+
+
+def _frame(sample: Sample, matrix: Matrix, size: tuple[int, int]) -> Sample:
+    """Plan a step after which the input is the box."""
+    return sample.move(matrix, np.array([0, 0, size[1] - 1, size[0] - 1], np.float32))
 
 
 def _scaled(bbox: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
@@ -273,22 +276,3 @@ def _truncated_normal(rng: Generator) -> float:
     while abs(value := rng.standard_normal()) > 1:
         pass
     return float(value)
-
-
-def _tone(pixels: NDArray[np.uint8], offset: float, gain: float) -> NDArray[np.uint8]:
-    """Add ``offset`` and then multiply by ``gain``, clipping as 8-bit pixels do after each."""
-    if (offset, gain) == (0.0, 1.0):
-        return pixels
-    levels = np.clip(np.arange(256) + offset, 0, 255).astype(np.uint8)
-    levels = np.clip(levels * gain, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(pixels, levels), np.uint8)
-
-
-def _recolour(pixels: NDArray[np.uint8], saturation: float, hue: int) -> NDArray[np.uint8]:
-    """Multiply the saturation and turn the hue (in OpenCV's half degrees, 0..179)."""
-    if (saturation, hue) == (1.0, 0):
-        return pixels
-    levels = np.arange(256)
-    table = np.stack([(levels + hue) % 180, np.clip(levels * saturation, 0, 255), levels], -1)
-    hsv = cv2.LUT(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV), table.astype(np.uint8)[None])
-    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)

@@ -7,10 +7,28 @@ over a million pixels loses the rare ones in half precision.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+
+def balanced_weights(counts: NDArray[np.int64]) -> Tensor:
+    """Return a factor for each class ``(C,)`` that grows as the class gets rarer.
+
+    The median share over the class's share (Eigen and Fergus, ICCV 2015, section 4.3.3), under a
+    square root and within 0.1..10 as the official weights are: in full strength, a tongue of a
+    few pixels would outweigh the person. A class that does not occur gets 1.
+    """
+    shares = torch.as_tensor(counts).double() / max(1, int(np.sum(counts)))
+    seen = shares > 0
+    if not seen.any():
+        return torch.ones(len(shares))
+    weights = (shares[seen].median() / shares.clamp(min=1e-12)).sqrt().clamp(0.1, 10.0)
+    return weights.where(seen, torch.ones_like(weights)).float()
 
 
 class WeightedCrossEntropy(nn.Module):
@@ -21,20 +39,32 @@ class WeightedCrossEntropy(nn.Module):
     own weighted mean divides by the weights, so it has another scale for every picture.
 
     Args:
-        class_weights: one factor a class; ``None`` is 1 for all.
+        class_weights: one factor a class; ``None`` is 1 for all; ``auto`` waits for
+            ``balance`` to be called with the training set's counts.
         ignore_index: label of the pixels that do not count.
     """
 
     class_weights: Tensor | None
 
     def __init__(
-        self, *, class_weights: Sequence[float] | None = None, ignore_index: int = 255
+        self,
+        *,
+        class_weights: Sequence[float] | Literal["auto"] | None = None,
+        ignore_index: int = 255,
     ) -> None:
         super().__init__()
-        weights = None if class_weights is None else torch.tensor(class_weights).float()
+        self.needs_counts = class_weights == "auto"
+        given = None if isinstance(class_weights, str) else class_weights
+        weights = None if given is None else torch.tensor(given).float()
         # The config is where weights come from; a checkpoint does not repeat them.
         self.register_buffer("class_weights", weights, persistent=False)
         self.ignore_index = ignore_index
+
+    def balance(self, counts: NDArray[np.int64]) -> Tensor:
+        """Take weights from how many pixels each class ``(C,)`` has, and return them ``(C,)``."""
+        self.class_weights = balanced_weights(counts)
+        self.needs_counts = False
+        return self.class_weights
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Compare ``logits (B, C, H, W)`` with ``labels (B, H, W)`` int64; a scalar.
@@ -43,6 +73,8 @@ class WeightedCrossEntropy(nn.Module):
             ValueError: the sizes differ, or the number of weights is not that of the classes.
         """
         _check_size(logits, labels)
+        if self.needs_counts:
+            raise ValueError("class_weights=auto: call balance(counts) before the first batch")
         if self.class_weights is not None and len(self.class_weights) != logits.shape[1]:
             raise ValueError(
                 f"{len(self.class_weights)} class weights for {logits.shape[1]} classes; "

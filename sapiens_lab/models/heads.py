@@ -6,7 +6,7 @@ double the resolution, how many 1x1 convolutions follow, and how many channels c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import torch.nn.functional as F
@@ -65,3 +65,22 @@ class DeconvHead(nn.Module):
             features = F.silu(F.instance_norm(stage(features)), inplace=True)
         out: Tensor = self.out(self.dropout(features))
         return out
+
+
+class MultiHead(nn.Module):
+    """Several decoders side by side on the same features.
+
+    Args:
+        in_channels: of the encoder.
+        heads: by name; each makes a decoder, given ``in_channels``.
+    """
+
+    def __init__(
+        self, in_channels: int, *, heads: Mapping[str, Callable[[int], nn.Module]]
+    ) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict({name: make(in_channels) for name, make in heads.items()})
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """Return every decoder's map by its name."""
+        return {name: head(features) for name, head in self.heads.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,9 @@ class Sapiens(nn.Module):
         """Return ``(image - mean) / std`` for a picture in 0..255 of any number type."""
         return (image.to(self.mean.dtype) - self.mean) / self.std
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the output ``(B, C, h, w)`` of pictures ``(B, 3, H, W)`` in 0..255, RGB."""
-        output: Tensor = self.head(self.backbone(self.normalize(image)))
-        return output
+    def forward(self, image: Tensor) -> Any:
+        """Return the head's output for pictures ``(B, 3, H, W)`` in 0..255, RGB.
+
+        It is ``(B, C, h, w)``, or a dictionary of such where there are several heads.
+        """
+        return self.head(self.backbone(self.normalize(image)))

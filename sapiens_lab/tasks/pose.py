@@ -16,7 +16,7 @@ from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.sample import Batch, Meta
 from sapiens_lab.heatmaps import HeatmapCodec, flip_heatmaps
 from sapiens_lab.metrics.pose import OksAP
-from sapiens_lab.tasks.task import Model, Task
+from sapiens_lab.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,10 +48,10 @@ class PoseTask(Task):
         sigma: float | None = None,
         flip_test: bool = True,
     ) -> None:
-        super().__init__(loss=loss, metrics=metrics)
         self.skeleton = Skeleton.load(skeleton)
+        can_mirror = self.skeleton.mirror_index is not None
+        super().__init__(loss=loss, metrics=metrics, flip_test=flip_test and can_mirror)
         self.sigma = sigma
-        self.mirror_index = self.skeleton.mirror_index if flip_test else None
 
     def bind(self, dataset: Any, *, partial: bool) -> None:
         """Hand the annotated people to the AP metric.
@@ -65,7 +65,7 @@ class PoseTask(Task):
                 f"{dataset.skeleton.name!r}, the task the {self.skeleton.num_keypoints} of "
                 f"{self.skeleton.name!r}; set both at once with `skeleton=`"
             )
-        for metric in self.metrics.values():
+        for metric in self.each_metric():
             if isinstance(metric, OksAP):
                 metric.set_ground_truth(dataset.ground_truth(), only_seen=partial)
 
@@ -76,11 +76,10 @@ class PoseTask(Task):
         target, weight = self._codec(batch, output).encode(batch.keypoints, batch.visible)
         return {"heatmap": self.loss(output, target, weight)}
 
-    def refine(self, output: Tensor, model: Model, image: Tensor) -> Tensor:
-        """Average with the heatmaps of the mirrored picture, mirrored back."""
-        if self.mirror_index is None:
-            return output
-        return (output + flip_heatmaps(model(image.flip(-1)), self.mirror_index)) / 2
+    def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
+        """Return the mean heatmap; left and right change places."""
+        assert self.skeleton.mirror_index is not None
+        return (output + flip_heatmaps(mirrored, self.skeleton.mirror_index)) / 2
 
     def predict(self, output: Tensor, batch: Batch) -> list[PosePrediction]:
         """Find every heatmap's peak and move it to the source picture."""
@@ -92,7 +91,7 @@ class PoseTask(Task):
 
     def update_metrics(self, predictions: Sequence[PosePrediction], batch: Batch) -> None:
         """Compare in source pixels: people for AP, points for the others."""
-        for metric in self.metrics.values():
+        for metric in self.each_metric():
             if isinstance(metric, OksAP):
                 _compare_people(metric, predictions, batch)
             else:

@@ -6,7 +6,7 @@ share one encoder. ``Learner`` runs the loop and calls the methods below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,20 +14,25 @@ from torchmetrics import Metric
 
 from sapiens_lab.data.sample import Batch
 
-Model = Callable[[Tensor], Any]  # pictures (B, 3, H, W) uint8 -> output
-
 
 class Task(nn.Module):
     """Base of all tasks: override ``compute_loss``, ``predict`` and ``update_metrics``.
+
+    With ``flip_test`` the learner also runs the mirrored pictures when evaluating and hands both
+    outputs to ``average_mirrored``.
 
     Args:
         loss: what ``compute_loss`` calls.
         metrics: named metrics; each computes a dict of numbers. A number that is undefined is left
             out of it and explained in the metric's ``undefined``.
+        flip_test: average the output with that of the mirrored picture when evaluating.
     """
 
-    def __init__(self, *, loss: nn.Module, metrics: Mapping[str, Metric]) -> None:
+    def __init__(
+        self, *, loss: nn.Module, metrics: Mapping[str, Metric], flip_test: bool = False
+    ) -> None:
         super().__init__()
+        self.flip_test = flip_test
         self.loss = loss
         self.metrics = nn.ModuleDict(dict(metrics))
 
@@ -43,9 +48,16 @@ class Task(nn.Module):
         """Show the metrics one batch."""
         raise NotImplementedError
 
-    def refine(self, output: Any, model: Model, image: Tensor) -> Any:
-        """Improve an output at test time, for example by averaging over mirrored pictures."""
-        return output
+    def average_mirrored(self, output: Any, mirrored: Any) -> Any:
+        """Return the mean of an output and that of the mirrored pictures, mirrored back."""
+        raise NotImplementedError
+
+    def study(self, dataset: Any) -> None:
+        """Learn from the training set what the loss needs before its first batch.
+
+        Args:
+            dataset: the source-frame data set.
+        """
 
     def bind(self, dataset: Any, *, partial: bool) -> None:
         """Learn from the evaluation set what metrics need before its first batch.
@@ -59,13 +71,23 @@ class Task(nn.Module):
         """Return what a checkpoint must agree on with the task that loads it, as plain values."""
         return {}
 
+    def each_metric(self) -> Iterator[Metric]:
+        """Go through the metrics."""
+        for metric in self.metrics.values():
+            assert isinstance(metric, Metric)
+            yield metric
+
     def compute_metrics(self) -> tuple[dict[str, float], dict[str, str]]:
         """Return the numbers and, for those that are undefined, the reasons; then start anew."""
         numbers: dict[str, float] = {}
         undefined: dict[str, str] = {}
-        for metric in self.metrics.values():
-            assert isinstance(metric, Metric)
+        for metric in self.each_metric():
             numbers |= {name: float(value) for name, value in metric.compute().items()}
             undefined |= getattr(metric, "undefined", {})
             metric.reset()
         return numbers, undefined
+
+
+def loss_terms(value: Tensor | dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Name the value of a loss that has one term; a sum of losses brings its own names."""
+    return value if isinstance(value, dict) else {name: value}

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from sapiens_lab import geometry
 from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data import photometric
 from sapiens_lab.data import transforms as T
 from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
 from sapiens_lab.data.sample import Meta, Sample, collate
@@ -134,9 +135,9 @@ def test_too_few_keypoints_in_the_crop_reject_the_draw() -> None:
 def test_photometric_steps_touch_the_pixels_only() -> None:
     sample = make_sample()
     steps = (
-        T.PhotometricDistortion(p=1.0, p_channel_shuffle=1.0),
-        T.RandomBlur(p_mean=1.0, p_median=1.0),
-        T.CoarseDropout(),
+        photometric.PhotometricDistortion(p=1.0, p_channel_shuffle=1.0),
+        photometric.RandomBlur(p_mean=1.0, p_median=1.0),
+        photometric.CoarseDropout(),
     )
     out = chain(sample, *steps)
     assert out.image.pixels.shape == sample.image.pixels.shape
@@ -150,7 +151,7 @@ def test_dropout_paints_a_hole_of_the_official_size() -> None:
     sample = make_sample()
     sample.image = Image(pixels=np.full((100, 100, 3), 255, np.uint8))
     for seed in range(20):
-        hole = (chain(sample, T.CoarseDropout(), seed=seed).image.pixels == 0).all(-1)
+        hole = (chain(sample, photometric.CoarseDropout(), seed=seed).image.pixels == 0).all(-1)
         height, width = hole.any(1).sum(), hole.any(0).sum()
         assert 20 <= height <= 40
         assert 20 <= width <= 40
@@ -159,15 +160,15 @@ def test_dropout_paints_a_hole_of_the_official_size() -> None:
 
 def test_brightness_alone_adds() -> None:
     pixels = np.full((4, 4, 3), 100, np.uint8)
-    assert (T._tone(pixels, 20.0, 1.0) == 120).all()
-    assert (T._tone(pixels, 20.0, 2.5) == 255).all()
-    assert (T._tone(pixels, -120.0, 1.0) == 0).all()
+    assert (photometric._tone(pixels, 20.0, 1.0) == 120).all()
+    assert (photometric._tone(pixels, 20.0, 2.5) == 255).all()
+    assert (photometric._tone(pixels, -120.0, 1.0) == 0).all()
 
 
 def test_hue_wraps_around() -> None:
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 0] = 255
-    turned = T._recolour(T._recolour(red, 1.0, -15), 1.0, 15)
+    turned = photometric._recolour(photometric._recolour(red, 1.0, -15), 1.0, 15)
     np.testing.assert_array_equal(turned, red)
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
 from sapiens_lab.data.sample import Meta, Sample
 from sapiens_lab.data.synthetic.cache import SceneCache, SceneSource, default_cache_dir
 from sapiens_lab.data.synthetic.keypoints import load_landmarks
-from sapiens_lab.data.synthetic.materials import PART_MIRROR
 from sapiens_lab.data.synthetic.prepare import fill
 from sapiens_lab.data.synthetic.scene import Scene
 
@@ -71,6 +72,7 @@ class SyntheticPeople(Dataset[Sample]):
         if split not in get_args(Split):
             raise ValueError(f"split={split!r}; choose from {get_args(Split)}")
         self.skeleton = Skeleton.load(skeleton)
+        self.parts = Parts.load("goliath28")  # what the renderer labels
         self.num_scenes = num_scenes
         self.fields = tuple(fields)
         self.split = split
@@ -111,7 +113,7 @@ class SyntheticPeople(Dataset[Sample]):
         if "keypoints" in self.fields:
             sample.keypoints = self._keypoints(scene)
         if "labels" in self.fields:
-            sample.labels = LabelMap(ids=scene.parts, mirror_index=PART_MIRROR)
+            sample.labels = LabelMap(ids=scene.parts, mirror_index=self.parts.mirror_index)
         if "depth" in self.fields:
             sample.depth = DepthMap(depth=scene.depth, valid=mask)
         if "normal" in self.fields:
@@ -127,6 +129,13 @@ class SyntheticPeople(Dataset[Sample]):
         if self.cache:
             title = f"Rendering people ({self.split})"
             fill(self.cache, self.num_scenes, num_workers=num_workers, title=title)
+
+    def count_pixels(self, limit: int = 200) -> NDArray[np.int64]:
+        """Return how many pixels each class id ``(256,)`` has in the first scenes."""
+        counts = np.zeros(256, np.int64)
+        for index in range(min(limit, self.num_scenes)):
+            counts += np.bincount(self.scene(index).parts.ravel(), minlength=256)
+        return counts
 
     def ground_truth(self) -> dict[str, Any]:
         """Return the annotations in COCO's format; areas are those of the masks."""

@@ -1,0 +1,100 @@
+"""Monocular depth of people: relative within the crop, or metric (Sapiens paper, section 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from sapiens_lab.data.sample import Batch
+from sapiens_lab.tasks.task import Task, loss_terms
+from sapiens_lab.tasks.to_source import to_source, upsample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DepthPrediction:
+    """The depth of every pixel of a source picture."""
+
+    depth: Tensor  # (H, W) float32, larger is farther; 0..1 if relative, metres if metric
+
+
+class DepthTask(Task):
+    """Learn the depth of the person's pixels.
+
+    Args:
+        loss: called with depth ``(B, 1, H, W)``, its target and where that is valid.
+        metrics: called with depth ``(H, W)`` of one picture, its target and where that is valid.
+        kind: ``relative`` learns depth scaled to 0 (nearest) .. 1 (farthest) over the person, anew
+            in every crop; ``metric`` learns metres.
+        flip_test: average with the depth of the mirrored picture.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss: nn.Module,
+        metrics: Mapping[str, Metric],
+        kind: Literal["relative", "metric"] = "relative",
+        flip_test: bool = False,
+    ) -> None:
+        if kind not in ("relative", "metric"):
+            raise ValueError(f"depth.kind={kind!r}: choose relative or metric")
+        super().__init__(loss=loss, metrics=metrics, flip_test=flip_test)
+        self.kind = kind
+
+    def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Compare depth ``(B, 1, h, w)``, brought to the target's size, with the target."""
+        assert batch.depth is not None
+        assert batch.depth_valid is not None
+        target = self._target(batch.depth, batch.depth_valid)
+        preds = upsample(output, (target.shape[-2], target.shape[-1]))
+        return loss_terms(self.loss(preds, target, batch.depth_valid), "depth")
+
+    def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
+        """Return the mean depth."""
+        return (output + mirrored.flip(-1)) / 2
+
+    def predict(self, output: Tensor, batch: Batch) -> list[DepthPrediction]:
+        """Return the depth of every source pixel."""
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        return [
+            DepthPrediction(depth=to_source(depth.float(), meta, size)[0])
+            for depth, meta in zip(output, batch.meta, strict=True)
+        ]
+
+    def update_metrics(self, predictions: Sequence[DepthPrediction], batch: Batch) -> None:
+        """Compare with the target at source size."""
+        assert batch.truth is not None
+        for prediction, truth in zip(predictions, batch.truth, strict=True):
+            assert truth.depth is not None
+            assert truth.depth_valid is not None
+            depth, valid = (t.to(prediction.depth.device) for t in (truth.depth, truth.depth_valid))
+            target = self._target(depth[None, None], valid[None, None])[0, 0]
+            for metric in self.each_metric():
+                metric.update(prediction.depth, target, valid)
+
+    def describe(self) -> dict[str, Any]:
+        """Say what the numbers mean."""
+        return {"depth": self.kind}
+
+    def _target(self, depth: Tensor, valid: Tensor) -> Tensor:
+        return relative_depth(depth, valid) if self.kind == "relative" else depth
+
+
+def relative_depth(depth: Tensor, valid: Tensor) -> Tensor:
+    """Scale depth ``(B, 1, H, W)`` to 0..1 between the nearest and the farthest valid pixel.
+
+    The official target (``GenerateDepthTarget``), with two faults not repeated: a crop whose valid
+    pixels all have one depth gets 0, not metres; invalid pixels get 0, not a sentinel.
+    """
+    flat, seen = depth.float().flatten(1), valid.flatten(1)
+    infinity = torch.inf
+    near = flat.masked_fill(~seen, infinity).amin(1)
+    far = flat.masked_fill(~seen, -infinity).amax(1)
+    extent = (far - near).where(far > near, torch.ones_like(far))
+    scaled = (flat - near[:, None]) / extent[:, None]
+    return scaled.where(seen, torch.zeros_like(scaled)).view_as(depth)

@@ -1,0 +1,87 @@
+"""Several tasks on one encoder: one pass, as many answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from sapiens_lab.data.sample import Batch
+from sapiens_lab.tasks.task import Task
+
+
+class MultiTask(Task):
+    """Hand each task its part of the output, a dictionary by the tasks' names.
+
+    Args:
+        tasks: by name; the model has a head of the same name for each.
+        weights: factor of each task's loss; 1 where not named.
+
+    Raises:
+        ValueError: a weight names no task.
+    """
+
+    def __init__(
+        self, *, tasks: Mapping[str, Task], weights: Mapping[str, float] | None = None
+    ) -> None:
+        flip_test = all(task.flip_test for task in tasks.values())
+        super().__init__(loss=nn.Identity(), metrics={}, flip_test=flip_test)
+        self.tasks = nn.ModuleDict(dict(tasks))
+        self.weights = dict.fromkeys(tasks, 1.0) | dict(weights or {})
+        if unknown := set(self.weights) - set(tasks):
+            raise ValueError(f"task.weights names {sorted(unknown)}; the tasks are {list(tasks)}")
+
+    def bind(self, dataset: Any, *, partial: bool) -> None:
+        """Show every task the evaluation set."""
+        for _, task in self._named():
+            task.bind(dataset, partial=partial)
+
+    def study(self, dataset: Any) -> None:
+        """Show every task the training set."""
+        for _, task in self._named():
+            task.study(dataset)
+
+    def compute_loss(self, output: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
+        """Return the weighted terms of all tasks as ``<task>_<term>``."""
+        return {
+            f"{name}_{term}": self.weights[name] * value
+            for name, task in self._named()
+            for term, value in task.compute_loss(output[name], batch).items()
+        }
+
+    def average_mirrored(
+        self, output: Mapping[str, Any], mirrored: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Let every task average its own."""
+        return {
+            name: task.average_mirrored(output[name], mirrored[name])
+            for name, task in self._named()
+        }
+
+    def predict(self, output: Mapping[str, Any], batch: Batch) -> list[dict[str, Any]]:
+        """Return a dictionary of predictions for each sample."""
+        answers = {name: task.predict(output[name], batch) for name, task in self._named()}
+        return [{name: rows[i] for name, rows in answers.items()} for i in range(len(batch))]
+
+    def update_metrics(self, predictions: Sequence[dict[str, Any]], batch: Batch) -> None:
+        """Let every task measure its own."""
+        for name, task in self._named():
+            task.update_metrics([answers[name] for answers in predictions], batch)
+
+    def describe(self) -> dict[str, Any]:
+        """Collect what the tasks say; each speaks of its own thing."""
+        return {k: v for _, task in self._named() for k, v in task.describe().items()}
+
+    def compute_metrics(self) -> tuple[dict[str, float], dict[str, str]]:
+        """Return the numbers of all tasks."""
+        numbers: dict[str, float] = {}
+        undefined: dict[str, str] = {}
+        for _, task in self._named():
+            own, reasons = task.compute_metrics()
+            numbers |= own
+            undefined |= reasons
+        return numbers, undefined
+
+    def _named(self) -> list[tuple[str, Task]]:
+        return [(name, task) for name, task in self.tasks.items() if isinstance(task, Task)]

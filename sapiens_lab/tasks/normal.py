@@ -1,0 +1,60 @@
+"""Surface normals of people, in the camera's frame (Sapiens paper, section 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from sapiens_lab.data.sample import Batch
+from sapiens_lab.tasks.task import Task, loss_terms
+from sapiens_lab.tasks.to_source import to_source, upsample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NormalPrediction:
+    """The direction of the surface at every pixel of a source picture."""
+
+    normal: Tensor  # (3, H, W) float32 of unit length: x right, y down, z away from the viewer
+
+
+class NormalTask(Task):
+    """Learn unit normals of the person's pixels.
+
+    The loss is called with vectors ``(B, 3, H, W)``, their target and where that is valid; metrics
+    with the same of one picture.
+    """
+
+    def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Compare vectors ``(B, 3, h, w)``, brought to the target's size, with the target."""
+        assert batch.normal is not None
+        assert batch.normal_valid is not None
+        preds = upsample(output, (batch.normal.shape[-2], batch.normal.shape[-1]))
+        return loss_terms(self.loss(preds, batch.normal, batch.normal_valid), "normal")
+
+    def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
+        """Return the mean vector; in a mirror x points the other way."""
+        back = mirrored.flip(-1) * mirrored.new_tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
+        return (output + back) / 2
+
+    def predict(self, output: Tensor, batch: Batch) -> list[NormalPrediction]:
+        """Return the unit normal of every source pixel."""
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        return [
+            NormalPrediction(normal=F.normalize(to_source(vectors.float(), meta, size), dim=0))
+            for vectors, meta in zip(output, batch.meta, strict=True)
+        ]
+
+    def update_metrics(self, predictions: Sequence[NormalPrediction], batch: Batch) -> None:
+        """Compare with the truth at source size."""
+        assert batch.truth is not None
+        for prediction, truth in zip(predictions, batch.truth, strict=True):
+            assert truth.normal is not None
+            assert truth.normal_valid is not None
+            device = prediction.normal.device
+            for metric in self.each_metric():
+                metric.update(
+                    prediction.normal, truth.normal.to(device), truth.normal_valid.to(device)
+                )

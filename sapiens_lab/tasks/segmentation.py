@@ -1,0 +1,107 @@
+"""Body-part segmentation: logits of every class at every pixel (Sapiens paper, section 3.3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.data.sample import Batch
+from sapiens_lab.losses.segmentation import WeightedCrossEntropy
+from sapiens_lab.tasks.task import Task, loss_terms
+from sapiens_lab.tasks.to_source import to_source, upsample
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PartPrediction:
+    """The class of every pixel of a source picture."""
+
+    labels: Tensor  # (H, W) uint8, on the model's device
+
+
+class SegmentationTask(Task):
+    """Learn a class for every pixel, measured at the size of the source picture.
+
+    Args:
+        parts: the class list, by name, path or value.
+        loss: called with logits ``(B, C, H, W)`` at the labels' size and labels ``(B, H, W)``.
+        metrics: called with class ids ``(H, W)`` of one picture, predicted and true.
+        flip_test: average the logits with those of the mirrored picture.
+    """
+
+    def __init__(
+        self,
+        *,
+        parts: str | Parts,
+        loss: nn.Module,
+        metrics: Mapping[str, Metric],
+        flip_test: bool = False,
+    ) -> None:
+        self.parts = Parts.load(parts)
+        can_mirror = self.parts.mirror_index is not None
+        super().__init__(loss=loss, metrics=metrics, flip_test=flip_test and can_mirror)
+
+    def bind(self, dataset: Any, *, partial: bool) -> None:
+        """Check that the data are labelled with the task's classes.
+
+        Raises:
+            ValueError: the data set has other classes.
+        """
+        if dataset.parts.classes != self.parts.classes:
+            raise ValueError(
+                f"the data set has the {dataset.parts.num_classes} classes of "
+                f"{dataset.parts.name!r}, the task the {self.parts.num_classes} of "
+                f"{self.parts.name!r}; set both at once with `parts=`"
+            )
+
+    def study(self, dataset: Any) -> None:
+        """Count the classes where the loss asks to be balanced (``class_weights: auto``)."""
+        for module in self.loss.modules():
+            if isinstance(module, WeightedCrossEntropy) and module.needs_counts:
+                counts = dataset.count_pixels()[: self.parts.num_classes]
+                weights = module.balance(counts).tolist()
+                shares = counts / max(1, counts.sum())
+                rows = zip(self.parts.classes, shares, weights, strict=True)
+                table = "\n".join(f"  {n:<18} {s:>8.3%}  weight {w:.2f}" for n, s, w in rows)
+                log.info("classes of the training set, and their weights:\n%s", table)
+
+    def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Compare logits ``(B, C, h, w)``, brought to the labels' size, with the labels."""
+        assert batch.labels is not None
+        logits = upsample(output, (batch.labels.shape[-2], batch.labels.shape[-1]))
+        return loss_terms(self.loss(logits, batch.labels), "cross_entropy")
+
+    def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
+        """Return the mean logits; left and right change places."""
+        assert self.parts.mirror_index is not None
+        order = torch.as_tensor(self.parts.mirror_index, device=output.device)
+        return (output + mirrored.flip(-1)[:, order]) / 2
+
+    def predict(self, output: Tensor, batch: Batch) -> list[PartPrediction]:
+        """Return the likeliest class of every source pixel."""
+        size = (batch.image.shape[-2], batch.image.shape[-1])
+        return [
+            PartPrediction(labels=to_source(logits, meta, size).argmax(0).to(torch.uint8))
+            for logits, meta in zip(output, batch.meta, strict=True)
+        ]
+
+    def update_metrics(self, predictions: Sequence[PartPrediction], batch: Batch) -> None:
+        """Compare class ids at source size."""
+        assert batch.truth is not None
+        for prediction, truth in zip(predictions, batch.truth, strict=True):
+            assert truth.labels is not None
+            labels = truth.labels.to(prediction.labels.device)
+            for metric in self.each_metric():
+                metric.update(prediction.labels, labels)
+
+    def describe(self) -> dict[str, Any]:
+        """Name the classes: a checkpoint of others does not fit."""
+        return {"parts": list(self.parts.classes)}
