@@ -43,7 +43,7 @@ class Parts:
     ignore_index: int = IGNORED
     # (256,) value in a file -> class id or ignore_index; where it gives C or more, a mistake
     lookup: NDArray[np.uint8] = field(default_factory=lambda: np.arange(256, dtype=np.uint8))
-    merged_names: dict[str, int] = field(default_factory=dict)  # the same for names of no class
+    merged_names: dict[str, int] = field(default_factory=dict)  # the same for names in files
 
     @property
     def num_classes(self) -> int:
@@ -57,6 +57,14 @@ class Parts:
             ValueError: there is none of that name; the message lists the nearest.
         """
         return _index(name, self.classes, self.name)
+
+    def class_of(self, name: str) -> int:
+        """Return what a name in an annotation file becomes: a class id or ``ignore_index``.
+
+        Raises:
+            ValueError: it is neither a class nor merged nor ignored.
+        """
+        return self.merged_names[name] if name in self.merged_names else self.index(name)
 
     @staticmethod
     def load(source: str | Path | Parts) -> Parts:
@@ -228,9 +236,10 @@ def _lookup(
     lookup = np.arange(256, dtype=np.uint8)
     merged_names: dict[str, int] = {}
     for raw, goal in targets.items():
-        if isinstance(raw, str) and raw not in names:
+        if isinstance(raw, str):
             merged_names[raw] = goal
-            continue
+            if raw not in names:
+                continue
         value = names.index(raw) if isinstance(raw, str) else raw
         if not isinstance(value, int) or not 0 <= value <= 255:
             raise ValueError(f"{source}: {raw!r} is no value of a label file; those are 0..255")

@@ -1,0 +1,153 @@
+"""Reading what is not a photograph: class ids, masks, depth and normals, value by value.
+
+A viewer's idea of a file is wrong here: the indices of a palette picture are the data and not its
+colours, 16 bits must stay 16 bits, and nothing may be resampled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from sapiens_lab.data.images import read_image
+
+LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".npy"})  # all lossless
+MAP_SUFFIXES = frozenset({".npy", ".png", ".tif", ".tiff", ".exr"})
+MASK_SUFFIXES = LABEL_SUFFIXES | {".jpg", ".jpeg", ".webp"}
+
+_TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
+_ORIENTATION = 0x0112
+# Pillow spreads grey levels of 2 and 4 bits over 0..255; class ids are the levels themselves.
+_SPREAD = {"L;2": 85, "L;4": 17}
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) of a picture as ``read_image`` would give it, from its header.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``read_image``.
+    """
+    try:
+        with Image.open(path) as picture:
+            turned = picture.getexif().get(_ORIENTATION) in _TURNED
+            width, height = picture.size
+    except OSError:  # a format that only OpenCV knows, or no picture at all
+        height, width = read_image(path).shape[:2]
+        return height, width
+    return (width, height) if turned else (height, width)
+
+
+def read_labels(path: Path) -> NDArray[Any]:
+    """Read class ids as stored: ``(H, W)`` integers, or ``(H, W, 3)`` uint8 RGB of a colour mask.
+
+    Palette pictures give their indices; alpha is dropped.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, lossy or holds no integers.
+    """
+    is_array = path.suffix.lower() == ".npy"
+    values = _squeezed(_read_npy(path)) if is_array else _read_levels(path)
+    if values.ndim == 3 and values.shape[2] in (2, 4):  # the last is alpha
+        values = values[..., 0] if values.shape[2] == 2 else values[..., :3]
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8)
+    if values.dtype.kind not in "iu" or values.ndim not in (2, 3):
+        raise ValueError(
+            f"{path} holds {values.dtype} of shape {values.shape}; class ids are whole numbers of "
+            "shape (height, width)"
+        )
+    return values
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """Read where the person is, ``(H, W)``: not zero, or from mid-grey on in a lossy picture.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged or no picture.
+    """
+    if path.suffix.lower() in (".jpg", ".jpeg", ".webp"):
+        return np.asarray(read_image(path).max(-1) > 127)
+    values = read_labels(path) != 0
+    return np.asarray(values.any(-1) if values.ndim == 3 else values)
+
+
+def read_map(path: Path) -> NDArray[Any]:
+    """Read numbers as stored: ``(H, W)`` or ``(H, W, 3)`` with channels in RGB (or XYZ) order.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or an EXR that this OpenCV cannot read.
+    """
+    if path.suffix.lower() == ".npy":
+        return _squeezed(_read_npy(path))
+    content = _read_bytes(path)
+    pixels = np.frombuffer(content, np.uint8)
+    is_cut_off = content[:4] == b"\x89PNG" and b"IEND" not in content[-4096:]
+    try:  # OpenCV would fill what is missing with zeros, silently
+        usable = pixels.size and not is_cut_off
+        values = cv2.imdecode(pixels, cv2.IMREAD_UNCHANGED) if usable else None
+    except cv2.error:
+        values = None
+    if values is None and path.suffix.lower() == ".exr":
+        raise ValueError(
+            f"this OpenCV ({cv2.__version__}) does not read {path}. With opencv-python 4, start "
+            "Python with OPENCV_IO_ENABLE_OPENEXR=1 in the environment; version 5 is built "
+            "without EXR: convert the files to .npy (float32) or 16-bit PNG"
+        )
+    if values is None:
+        raise ValueError(f"{path} is damaged or not a picture; copy it again or take it out")
+    values = _squeezed(values)
+    return values if values.ndim == 2 else np.ascontiguousarray(values[..., 2::-1])
+
+
+def _squeezed(values: NDArray[Any]) -> NDArray[Any]:
+    """Drop a channel axis of length 1, first or last."""
+    if values.ndim == 3 and values.shape[2] == 1:
+        return values[..., 0]
+    return values[0] if values.ndim == 3 and values.shape[0] == 1 else values
+
+
+def _read_levels(path: Path) -> NDArray[Any]:
+    try:
+        with Image.open(path) as picture:
+            if picture.format == "JPEG":
+                raise ValueError(f"{path} is a JPEG, which changes class ids; save labels as PNG")
+            spread = _SPREAD.get(_raw_mode(picture), 1)
+            values: NDArray[Any] = np.asarray(picture)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no file {path}") from error
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} is damaged or not a picture") from error
+    except (OSError, SyntaxError) as error:  # Pillow's words for a broken file
+        raise ValueError(f"{path} is damaged: {error}; copy it again") from error
+    return values // spread if spread > 1 else values
+
+
+def _raw_mode(picture: Image.Image) -> str:
+    """Return how Pillow will unpack the pixels, which is the last entry of a PNG's tile."""
+    tiles = getattr(picture, "tile", [])
+    return str(tiles[0][3]) if tiles else ""
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        values: NDArray[Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no file {path}") from error
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is not an array that NumPy saved: {error}") from error
+    return values
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileNotFoundError(f"cannot open {path}: {error.strerror}") from error

@@ -1,0 +1,177 @@
+"""Pictures with depth: relative or metric, dense or sparse, in the formats that sensors write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
+from sapiens_lab.data.datasets import folder_pairs as pairs
+from sapiens_lab.data.datasets.map_samples import (
+    OnError,
+    check_size,
+    check_spread,
+    make_sample,
+    read_or_skip,
+)
+from sapiens_lab.data.fields import DepthMap
+from sapiens_lab.data.images import read_image
+from sapiens_lab.data.sample import Sample
+
+DepthKind = Literal["relative", "metric"]
+
+
+class DepthMaps(Dataset[Sample]):
+    """One sample a picture, whole, in the source frame; boxed by its mask.
+
+    The layout of the official toy data, ``images/ masks/ depths/`` with equal file names, or
+    ``rgb/ mask/ depth/``, perhaps with ``train/`` and ``val/`` inside or outside.
+
+    A pixel is valid where the mask is not zero and the stored number is finite, not in ``invalid``
+    and, for ``metric`` and for inverse depth, turns into a depth above zero.
+
+    Args:
+        root: folder of the data set.
+        split: ``train`` or ``val``. Where nobody has split the folders, the pictures are divided by
+            a checksum of their names, always in the same way.
+        kind: ``metric`` asks for metres; ``relative`` takes any unit.
+        unit_m: metres of one stored unit, e.g. 0.001 for the millimetres of 16-bit PNG; negative
+            where the stored numbers are (``z`` of a camera that looks along ``-z``). For inverse
+            depth, metres at the stored number 1.
+        invalid: stored numbers that mean "no measurement".
+        larger_is_farther: ``False`` says that files hold inverse depth (disparity, 1 / depth): the
+            depth is then ``unit_m`` divided by the stored number.
+        image_dir, depth_dir, mask_dir: folders, absolute or relative to ``root``. Without masks
+            the whole picture counts.
+        val_fraction: share that validates where nobody has split; ``None`` divides nothing.
+        on_error: ``skip`` logs pictures without depth, and faulty files, and goes on.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty; says what is there instead.
+        ValueError: an argument makes no sense, or names, sizes or numbers are not what they should
+            be; names the files.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: pairs.Split,
+        kind: DepthKind = "relative",
+        unit_m: float = 1.0,
+        invalid: Sequence[float] = (0,),
+        larger_is_farther: bool = True,
+        image_dir: str | None = None,
+        depth_dir: str | None = None,
+        mask_dir: str | None = None,
+        val_fraction: float | None = 0.1,
+        on_error: OnError = "raise",
+    ) -> None:
+        if kind not in get_args(DepthKind):
+            raise ValueError(f"kind={kind!r}; choose from {get_args(DepthKind)}")
+        if not unit_m or not np.isfinite(unit_m):
+            raise ValueError(f"unit_m={unit_m}: say how many metres the stored number 1 means")
+        self.kind, self.unit_m, self.invalid = kind, unit_m, tuple(invalid)
+        self.larger_is_farther, self.on_error = larger_is_farther, on_error
+        depths = pairs.Kind(
+            what="depth map",
+            folders=("depths", "depth"),
+            suffixes=MAP_SUFFIXES,
+            given=depth_dir,
+            argument="depth_dir",
+        )
+        kinds = [pairs.pictures(image_dir), depths, pairs.masks(mask_dir)]
+        found = pairs.find_samples(
+            Path(root), split, kinds, val_fraction=val_fraction, on_error=on_error
+        )
+        self._pictures = [files["picture"] for files in found]
+        self._depths = [files["depth map"] for files in found]
+        self._masks = [files.get("mask") for files in found]
+        check_spread(self._check, len(self), on_error=on_error)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a picture; with ``on_error=skip``, the next whose files can be read.
+
+        Raises:
+            ValueError: they cannot be read; names them.
+        """
+        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
+
+    def _sample(self, index: int) -> Sample:
+        path = self._pictures[index]
+        pixels = read_image(path)
+        mask = self._mask(index, pixels.shape[:2])
+        depth = self._depth(index, mask)
+        check_size(path, self._depths[index], depth.depth.shape, expected=pixels.shape[:2])
+        return replace(make_sample(pixels, path, index, mask), depth=depth)
+
+    def _check(self, index: int) -> None:
+        depth = self._depth(index, self._mask(index))
+        check_size(self._pictures[index], self._depths[index], depth.depth.shape)
+
+    def _mask(
+        self, index: int, expected: tuple[int, ...] | None = None
+    ) -> NDArray[np.bool_] | None:
+        path = self._masks[index]
+        if path is None:
+            return None
+        mask = read_mask(path)
+        check_size(self._pictures[index], path, mask.shape, expected)
+        return mask
+
+    def _depth(self, index: int, mask: NDArray[np.bool_] | None) -> DepthMap:
+        path = self._depths[index]
+        stored = _read_depth(path)
+        if self.kind == "metric" and stored.dtype == np.uint8:
+            raise ValueError(
+                f"{path} has 8 bits, too few for metres; it seems to be a picture of depth. Give "
+                "16-bit PNG, TIFF, EXR or .npy, or set kind=relative"
+            )
+        values = stored.astype(np.float32)
+        valid = np.isfinite(values) & ~np.isin(values, np.array(self.invalid, np.float32))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            depth = values * self.unit_m if self.larger_is_farther else self.unit_m / values
+        valid &= np.isfinite(depth)
+        if self.kind == "metric" or not self.larger_is_farther:
+            valid &= depth > 0
+        if mask is not None:
+            if mask.shape != valid.shape:
+                check_size(self._pictures[index], path, valid.shape)
+            valid &= mask
+        if not valid.any():
+            raise ValueError(_why_invalid(path, values, mask))
+        return DepthMap(depth=np.where(valid, depth, 0).astype(np.float32), valid=valid)
+
+
+def _read_depth(path: Path) -> NDArray[np.generic]:
+    """Read one channel ``(H, W)`` as stored; three equal ones, as renderers write, are one."""
+    stored = read_map(path)
+    if stored.ndim == 3 and (stored == stored[..., :1]).all():
+        stored = stored[..., 0]
+    if stored.ndim != 2 or stored.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{path} holds {stored.dtype} of shape {stored.shape}; a depth map has one number a "
+            "pixel, shape (height, width), and is not a colour-coded picture"
+        )
+    return stored
+
+
+def _why_invalid(path: Path, values: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> str:
+    if mask is not None and not mask.any():
+        return f"{path} has no valid pixel: its mask is empty"
+    finite = values[np.isfinite(values)]
+    span = f"{finite.min():g}..{finite.max():g}" if finite.size else "not finite"
+    return (
+        f"{path} has no valid pixel: its numbers are {span}"
+        + (", in the mask none counts" if mask is not None else "")
+        + "; look at `invalid`, `unit_m` (its sign too), `larger_is_farther` and the mask"
+    )

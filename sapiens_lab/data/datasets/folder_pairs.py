@@ -1,0 +1,235 @@
+"""Finding pictures and their maps in sibling folders, and matching them by name.
+
+Every data set of dense maps is a picture here and a file of the same name there; what differs is
+what the folders are called and whether somebody has split them already.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sapiens_lab.data.arrays import MASK_SUFFIXES
+from sapiens_lab.data.datasets.map_samples import OnError, first, report
+
+log = logging.getLogger(__name__)
+
+Split = Literal["train", "val"]
+Files = dict[str, Path]  # by path below their folder, without suffix
+
+_SPLIT_WORDS = {"train": {"train", "training"}, "val": {"val", "valid", "validation"}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One file that every sample has."""
+
+    what: str  # a message calls it so
+    folders: Sequence[str]  # lower-case names that its folder may have, the likeliest first
+    suffixes: AbstractSet[str]
+    given: str | None = None  # its folder, absolute or relative to the root; None searches
+    argument: str  # a message calls ``given`` so
+    is_optional: bool = False  # no folder, no file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A folder of files."""
+
+    path: Path
+    is_whole: bool  # it serves both splits, so its files must be divided
+
+
+def pictures(given: str | None, *names: str) -> Kind:
+    """Return the kind of the photographs; ``names`` are further names of their folder."""
+    return Kind(
+        what="picture",
+        folders=("images", "image", "rgb", "imgs", "img", *names),
+        suffixes=frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}),
+        given=given,
+        argument="image_dir",
+    )
+
+
+def masks(given: str | None) -> Kind:
+    """Return the kind of the foreground masks."""
+    return Kind(
+        what="mask",
+        folders=("masks", "mask"),
+        suffixes=MASK_SUFFIXES,
+        given=given,
+        argument="mask_dir",
+        is_optional=given is None,
+    )
+
+
+def find_samples(
+    root: Path,
+    split: Split,
+    kinds: Sequence[Kind],
+    *,
+    val_fraction: float | None,
+    on_error: OnError,
+) -> list[dict[str, Path]]:
+    """Return the files of every sample of a split by ``Kind.what``, sorted by name.
+
+    Looked for are ``NAME/SPLIT``, ``SPLIT/NAME`` and ``NAME`` below ``root``, without regard to
+    case. A folder whose name speaks of ``train`` or ``val`` serves that split; others serve both,
+    and their files are divided by a checksum of their names.
+
+    Args:
+        root: folder of the data set.
+        split: ``train`` or ``val``.
+        kinds: the pictures first.
+        val_fraction: share that validates where nobody has split; ``None`` divides nothing.
+        on_error: ``skip`` leaves pictures that lack a file out and logs them.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty; says what is there instead.
+        ValueError: names do not match; the first five are named.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
+    if split not in _SPLIT_WORDS:
+        raise ValueError(f"split={split!r}; choose train or val")
+    folders = {kind.what: folder for kind in kinds if (folder := _find(root, split, kind))}
+    files = {k.what: list_files(folders[k.what].path, k) for k in kinds if k.what in folders}
+    log.info("%s set: %s", split, ", ".join(f"{k}s in {f.path}" for k, f in folders.items()))
+    if folders[kinds[0].what].is_whole:  # the maps alone may be split
+        for what in (w for w, folder in folders.items() if not folder.is_whole):
+            files[kinds[0].what] = {n: p for n, p in files["picture"].items() if n in files[what]}
+    names = match(files, on_error=on_error)
+    if all(folder.is_whole for folder in folders.values()):
+        names = divide(names, split, val_fraction)
+    return [{what: paths[name] for what, paths in files.items()} for name in names]
+
+
+def list_files(folder: Path, kind: Kind) -> Files:
+    """Return the files below a folder, sorted.
+
+    Raises:
+        FileNotFoundError: there are none of the kind.
+        ValueError: two files differ in their suffix alone.
+    """
+    files: Files = {}
+    strange: set[str] = set()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if any(part.startswith(".") for part in relative.parts) or path.is_dir():
+            continue
+        if path.suffix.lower() not in kind.suffixes:
+            strange.add(path.suffix.lower())
+            continue
+        stem = relative.with_suffix("").as_posix()
+        if stem in files:
+            raise ValueError(f"{files[stem]} and {path} have one name; take one of them away")
+        files[stem] = path
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} holds no {kind.what} files ({', '.join(sorted(kind.suffixes))})"
+            + (f"; those there end in {', '.join(sorted(strange))}" if strange else "")
+        )
+    return files
+
+
+def match(files: Mapping[str, Files], *, on_error: OnError) -> list[str]:
+    """Return the names that every kind of file has, sorted; ``files["picture"]`` leads.
+
+    Raises:
+        ValueError: no picture has a map, or some lack one and ``on_error`` is not ``skip``.
+    """
+    known = files["picture"]
+    names = set(known)
+    for what, others in files.items():
+        missing = sorted(set(known) - set(others))
+        if len(missing) == len(known):
+            raise ValueError(
+                f"no picture has a {what} of its name: the pictures are called "
+                f"{first(known, 3)}, the {what}s {first(others, 3)}"
+            )
+        if missing:
+            title = f"{len(missing)} of {len(known)} pictures have no {what} of their name"
+            report(title, [str(known[name]) for name in missing], on_error=on_error)
+        if spare := sorted(set(others) - set(known)):
+            log.info("%d %ss have no picture: %s", len(spare), what, first(spare))
+        names -= set(missing)
+    return sorted(names)
+
+
+def divide(names: Sequence[str], split: Split, val_fraction: float | None) -> list[str]:
+    """Choose the names of a split by their checksums: the same ones whatever the order.
+
+    Raises:
+        ValueError: ``val_fraction`` is not a share, or there is one name only.
+    """
+    if val_fraction is None:
+        return sorted(names)
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"val_fraction={val_fraction} must lie between 0 and 1")
+    if len(names) < 2:
+        raise ValueError(f"one picture ({first(names)}) cannot be divided into train and val")
+    order = sorted(names, key=lambda name: (zlib.crc32(name.encode()), name))
+    count = min(max(1, round(val_fraction * len(names))), len(names) - 1)
+    chosen = order[:count] if split == "val" else order[count:]
+    log.info("one folder for both splits: %d of %d pictures to %s", len(chosen), len(names), split)
+    return sorted(chosen)
+
+
+def splits_in(name: str) -> set[str]:
+    """Return the splits that a name speaks of."""
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    return {split for split, known in _SPLIT_WORDS.items() if words & known}
+
+
+def _find(root: Path, split: Split, kind: Kind) -> Folder | None:
+    if kind.given is not None:
+        near = "/".join(Path(kind.given).parts[-2:])
+        found = _enter(root / kind.given, split, is_split=split in splits_in(near))
+    else:
+        found = _search(root, split, kind.folders)
+    if found is None and not kind.is_optional:
+        looked = kind.given or f"{kind.folders[0]}/ (or {', '.join(kind.folders[1:])})"
+        raise FileNotFoundError(
+            f"there is no folder {looked} of {kind.what}s for the {split} set below {root}; "
+            f"folders there: {first(_subfolders(root), 12) or 'none'}. "
+            f"Name it with data.{split}.{kind.argument}=FOLDER"
+        )
+    return found
+
+
+def _search(root: Path, split: Split, names: Sequence[str]) -> Folder | None:
+    parents = [*((root / s, True) for s in _split_folders(root, split)), (root, False)]
+    for parent, is_split in parents:
+        folders = {name.lower(): parent / name for name in _subfolders(parent)}
+        for name in names:
+            if name in folders and (found := _enter(folders[name], split, is_split=is_split)):
+                return found
+    return None
+
+
+def _enter(folder: Path, split: Split, *, is_split: bool) -> Folder | None:
+    """Go into the folder of the split, if there is one; a folder of the other alone is none."""
+    if not folder.is_dir():
+        return None
+    if inner := _split_folders(folder, split):
+        return Folder(path=folder / inner[0], is_whole=False)
+    if is_split:
+        return Folder(path=folder, is_whole=False)
+    is_divided = any(splits_in(name) for name in _subfolders(folder))
+    return None if is_divided else Folder(path=folder, is_whole=True)
+
+
+def _split_folders(folder: Path, split: Split) -> list[str]:
+    return [name for name in _subfolders(folder) if splits_in(name) == {split}]
+
+
+def _subfolders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))

@@ -1,0 +1,121 @@
+"""Samples of a picture and its map: made, checked before a run, and skipped where faulty."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapiens_lab.data.arrays import read_size
+from sapiens_lab.data.fields import Image
+from sapiens_lab.data.sample import Meta, Sample
+
+log = logging.getLogger(__name__)
+
+OnError = Literal["raise", "skip"]
+
+NUM_CHECKED = 32  # files that a data set looks into before the first step
+
+
+def make_sample(
+    pixels: NDArray[np.uint8], path: Path, index: int, mask: NDArray[np.bool_] | None = None
+) -> Sample:
+    """Return a picture ``(H, W, 3)`` as a sample, boxed by its mask ``(H, W)`` or as a whole."""
+    height, width = pixels.shape[:2]
+    bbox = np.array([0, 0, width - 1, height - 1], np.float32)
+    if mask is not None and mask.any():
+        columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        bbox = np.array([columns[0], rows[0], columns[-1], rows[-1]], np.float32)
+    meta = Meta(id=index, image_id=index, path=str(path), size=(height, width), bbox=bbox)
+    return Sample(image=Image(pixels=pixels), bbox=bbox, meta=meta)
+
+
+def check_size(
+    picture: Path, other: Path, size: tuple[int, ...], expected: tuple[int, ...] | None = None
+) -> None:
+    """Compare the (height, width) of a map with its picture's, by default as its header says.
+
+    Raises:
+        ValueError: they differ; names both files.
+    """
+    expected = expected or read_size(picture)
+    if size[:2] != expected:
+        raise ValueError(
+            f"{other} is {size[0]} x {size[1]} (height x width) but its picture {picture} is "
+            f"{expected[0]} x {expected[1]}; resize the map without mixing its values (nearest)"
+        )
+
+
+def check_spread(check: Callable[[int], object], length: int, *, on_error: OnError) -> None:
+    """Look into files all over the data set before a run starts.
+
+    Args:
+        check: raises ``ValueError`` or ``FileNotFoundError`` for the faults of one index.
+        length: of the data set.
+        on_error: ``skip`` logs the faults, unless every file has one.
+
+    Raises:
+        ValueError: some files are faulty; the first five are named.
+    """
+    faults = []
+    looked = spread(length, NUM_CHECKED)
+    for index in looked:
+        try:
+            check(index)
+        except (ValueError, FileNotFoundError) as error:
+            faults.append(str(error))
+    if len(faults) == len(looked):
+        raise ValueError("\n  ".join(["every file that was looked into is faulty:", *faults[:5]]))
+    if faults:
+        title = f"{len(faults)} of {len(looked)} files that were looked into are faulty"
+        report(title, faults, on_error=on_error)
+
+
+def read_or_skip(
+    read: Callable[[int], Sample], index: int, length: int, *, on_error: OnError
+) -> Sample:
+    """Return sample ``index``; with ``on_error=skip``, the next that can be read.
+
+    Raises:
+        IndexError: beyond the data set.
+        ValueError: its files cannot be read; names them.
+    """
+    if not 0 <= index < length:
+        raise IndexError(index)
+    for step in range(length):
+        try:
+            return read((index + step) % length)
+        except (ValueError, FileNotFoundError) as error:
+            if on_error == "raise":
+                raise ValueError(f"{error}. data.on_error=skip goes on without it") from error
+            log.warning("skipped: %s", error)
+    raise ValueError(f"none of the {length} samples can be read; the last faults stand in the log")
+
+
+def spread(length: int, limit: int | None) -> list[int]:
+    """Return at most ``limit`` indices, evenly over ``0 .. length - 1``."""
+    if limit is None or limit >= length:
+        return list(range(length))
+    return [i * length // limit for i in range(limit)]
+
+
+def report(title: str, faults: Sequence[str], *, on_error: OnError) -> None:
+    """Raise or log faults, the first five by name.
+
+    Raises:
+        ValueError: unless ``on_error`` is ``skip``.
+    """
+    message = "\n  ".join([f"{title}:", *faults[:5]]) + ("\n  ..." if len(faults) > 5 else "")
+    if on_error == "raise":
+        raise ValueError(f"{message}\ndata.on_error=skip goes on without them")
+    log.warning("%s; left out", message)
+
+
+def first(items: Iterable[str], count: int = 5) -> str:
+    """Return the first names of many."""
+    names = list(items)
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

@@ -1,0 +1,237 @@
+"""Pictures with surface normals, brought into our frame and checked before the first step.
+
+Every renderer has a frame of its own and none writes it into the file. A wrong one trains without
+complaint, so what can be told from the numbers is: their length, and whether they face the camera.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
+from sapiens_lab.data.datasets import folder_pairs as pairs
+from sapiens_lab.data.datasets.map_samples import (
+    OnError,
+    check_size,
+    check_spread,
+    make_sample,
+    read_or_skip,
+)
+from sapiens_lab.data.fields import NormalMap
+from sapiens_lab.data.images import read_image
+from sapiens_lab.data.sample import Sample
+
+log = logging.getLogger(__name__)
+
+Frame = Literal["opencv", "opengl"]
+Encoding = Literal["npy", "rgb8", "rgb16", "auto"]
+AxisOrder = Literal["xyz", "zyx"]
+
+# What each axis of a frame is in ours: x right, y down, z away from the viewer.
+_SIGNS: dict[str, tuple[int, int, int]] = {"opencv": (1, 1, 1), "opengl": (1, -1, -1)}
+_LEVELS = {"rgb8": 255, "rgb16": 65535}
+_UNSET = 0.1  # shorter vectors are no directions: background written as 0 or as mid-grey
+_SHORTEST = 0.5  # shorter ones are mixtures of opposite directions
+_MAX_MISFIT = 0.1  # median difference of the length from 1
+_SUSPICIOUS = 0.2  # share of the surface that another setting would turn to the camera
+_NUM_SAMPLED = 10_000  # pixels of a map that the checks look at
+
+
+class NormalMaps(Dataset[Sample]):
+    """One sample a picture, whole, in the source frame; boxed by its mask.
+
+    The layout of the official toy data, ``images/ masks/ normals/`` with equal file names, or
+    ``rgb/ mask/ normal/``, perhaps with ``train/`` and ``val/`` inside or outside. A pixel is
+    valid where the mask is not zero and the stored vector is finite and not near zero; in ``rgb``
+    encodings, black means "no measurement" too.
+
+    Args:
+        root: folder of the data set.
+        split: ``train`` or ``val``. Where nobody has split the folders, the pictures are divided by
+            a checksum of their names, always in the same way.
+        frame: of the files. ``opencv``: x right, y down, z away from the viewer, which is ours.
+            ``opengl``: x right, y up, z towards the viewer, the blueish pictures of most tools.
+        encoding: ``npy`` is floats -1..1 as they are (.npy, EXR, float TIFF); ``rgb8`` and
+            ``rgb16`` are pictures of ``(n + 1) / 2``; ``auto`` decides by the file's type.
+        axis_order: of the three stored numbers; ``zyx`` for arrays written by OpenCV's BGR habit.
+        image_dir, normal_dir, mask_dir: folders, absolute or relative to ``root``. Without masks
+            the whole picture counts.
+        val_fraction: share that validates where nobody has split; ``None`` divides nothing.
+        on_error: ``skip`` logs pictures without normals, and faulty files, and goes on.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty; says what is there instead.
+        ValueError: names or sizes do not match, vectors are far from unit length, or the surface
+            as a whole faces away from the camera; names the files and the settings that would fit.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: pairs.Split,
+        frame: Frame = "opencv",
+        encoding: Encoding = "auto",
+        axis_order: AxisOrder = "xyz",
+        image_dir: str | None = None,
+        normal_dir: str | None = None,
+        mask_dir: str | None = None,
+        val_fraction: float | None = 0.1,
+        on_error: OnError = "raise",
+    ) -> None:
+        _check_choices(frame=(frame, Frame), encoding=(encoding, Encoding))
+        _check_choices(axis_order=(axis_order, AxisOrder))
+        self.frame, self.encoding, self.axis_order = frame, encoding, axis_order
+        self.on_error = on_error
+        normals = pairs.Kind(
+            what="normal map",
+            folders=("normals", "normal"),
+            suffixes=MAP_SUFFIXES,
+            given=normal_dir,
+            argument="normal_dir",
+        )
+        kinds = [pairs.pictures(image_dir), normals, pairs.masks(mask_dir)]
+        found = pairs.find_samples(
+            Path(root), split, kinds, val_fraction=val_fraction, on_error=on_error
+        )
+        self._pictures = [files["picture"] for files in found]
+        self._normals = [files["normal map"] for files in found]
+        self._masks = [files.get("mask") for files in found]
+        vectors: list[NDArray[np.float32]] = []
+        check_spread(lambda i: vectors.append(self._look(i)), len(self), on_error=on_error)
+        _check_length(vectors, self._normals[0].parent)
+        _check_facing(vectors, frame, axis_order, self._normals[0].parent)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a picture; with ``on_error=skip``, the next whose files can be read.
+
+        Raises:
+            ValueError: they cannot be read; names them.
+        """
+        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
+
+    def _sample(self, index: int) -> Sample:
+        path = self._pictures[index]
+        pixels = read_image(path)
+        stored, known, mask = self._read(index, pixels.shape[:2])
+        length = np.linalg.norm(stored, axis=-1)
+        valid = known & (length > _SHORTEST)
+        scale = np.divide(1, length, out=np.zeros_like(length), where=valid)
+        unit = np.where(valid[..., None], stored, 0) * scale[..., None]
+        normal = to_our_frame(unit, frame=self.frame, axis_order=self.axis_order)
+        sample = make_sample(pixels, path, index, mask)
+        return replace(sample, normal=NormalMap(normal=normal, valid=valid))
+
+    def _look(self, index: int) -> NDArray[np.float32]:
+        """Return some of the stored vectors ``(N, 3)``, for the checks."""
+        stored, known, _ = self._read(index, None)
+        vectors: NDArray[np.float32] = stored[known]
+        return vectors[:: -(-len(vectors) // _NUM_SAMPLED)]
+
+    def _read(
+        self, index: int, size: tuple[int, ...] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_] | None]:
+        """Return vectors as stored ``(H, W, 3)``, where they are known, and the mask."""
+        picture, path, mask_path = self._pictures[index], self._normals[index], self._masks[index]
+        vectors, known = _decode(read_map(path), self.encoding, path)
+        check_size(picture, path, known.shape, size)
+        mask = None if mask_path is None else read_mask(mask_path)
+        if mask is not None and mask_path is not None:
+            check_size(picture, mask_path, mask.shape, size)
+            known &= mask
+        if not known.any():
+            fault = "its mask is empty" if mask is not None and not mask.any() else "all are zero"
+            raise ValueError(f"{path} has no valid pixel: {fault}")
+        return vectors, known, mask
+
+
+def to_our_frame(
+    normal: NDArray[np.float32], *, frame: Frame, axis_order: AxisOrder
+) -> NDArray[np.float32]:
+    """Turn stored vectors ``(..., 3)`` into ours: x right, y down, z away from the viewer."""
+    ordered = normal if axis_order == "xyz" else normal[..., ::-1]
+    return np.ascontiguousarray(ordered * np.array(_SIGNS[frame], np.float32))
+
+
+def _decode(
+    stored: NDArray[Any], encoding: Encoding, path: Path
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return vectors ``(H, W, 3)`` and where they are known ``(H, W)``."""
+    if stored.ndim != 3 or stored.shape[2] != 3:
+        raise ValueError(f"{path} has the shape {stored.shape}; a normal map is (height, width, 3)")
+    kinds = {"uint8": "rgb8", "uint16": "rgb16"}
+    kind = "npy" if stored.dtype.kind == "f" else kinds.get(str(stored.dtype), "")
+    if not kind or encoding not in ("auto", kind):
+        fits = f"set encoding={kind}" if kind else "save floats, 8 or 16 bits"
+        raise ValueError(f"{path} holds {stored.dtype}, not encoding={encoding}; {fits}")
+    vectors = stored.astype(np.float32)
+    known = np.asarray(np.isfinite(vectors).all(-1))
+    if kind != "npy":
+        known &= (stored != 0).any(-1)
+        vectors = vectors * (2 / _LEVELS[kind]) - 1
+    with np.errstate(invalid="ignore"):  # infinities
+        known &= np.linalg.norm(vectors, axis=-1) > _UNSET
+    return vectors, known
+
+
+def _check_length(vectors: Sequence[NDArray[np.float32]], folder: Path) -> None:
+    lengths = [float(np.median(np.linalg.norm(v, axis=-1))) for v in vectors]
+    misfits = [float(np.median(np.abs(np.linalg.norm(v, axis=-1) - 1))) for v in vectors]
+    if np.median(misfits) <= _MAX_MISFIT:
+        return
+    lowest = min(float(v.min()) for v in vectors)
+    hint = (
+        "; no number is negative: are they (n + 1) / 2? Subtract a half and double them"
+        if lowest >= 0
+        else "; are they normals, and does a mask leave the background out?"
+    )
+    raise ValueError(
+        f"the vectors in {folder} are not of unit length: their median length is "
+        f"{np.median(lengths):.2f}{hint}"
+    )
+
+
+def _check_facing(
+    vectors: Sequence[NDArray[np.float32]], frame: Frame, axis_order: AxisOrder, folder: Path
+) -> None:
+    """Refuse a setting in which most of the surface would be seen from behind.
+
+    What a camera sees faces it, so the right setting is close to 100 %.
+    """
+
+    def facing(frame: Frame, axis_order: AxisOrder) -> float:
+        turned = (to_our_frame(v, frame=frame, axis_order=axis_order)[:, 2] for v in vectors)
+        return float(np.mean([(z < 0).mean() for z in turned]))
+
+    settings = {
+        f"frame={f} axis_order={a}": facing(f, a)
+        for a in get_args(AxisOrder)
+        for f in get_args(Frame)
+    }
+    share = settings[f"frame={frame} axis_order={axis_order}"]
+    best = max(settings, key=lambda setting: settings[setting])
+    message = (
+        f"with frame={frame} axis_order={axis_order}, only {share:.0%} of the surface in {folder} "
+        f"faces the camera; {best} would make it {settings[best]:.0%}"
+    )
+    if share < 0.5:
+        raise ValueError(message)
+    if settings[best] - share > _SUSPICIOUS:
+        log.warning("%s: is the setting right?", message)
+
+
+def _check_choices(**choices: tuple[str, Any]) -> None:
+    for name, (value, kind) in choices.items():
+        if value not in get_args(kind):
+            raise ValueError(f"{name}={value!r}; choose from {get_args(kind)}")

@@ -1,0 +1,221 @@
+"""Pictures with a class id at every pixel: folders of masks, LIP, CIHP, FaceSynthetics."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.data.arrays import LABEL_SUFFIXES, read_labels
+from sapiens_lab.data.datasets import folder_pairs as pairs
+from sapiens_lab.data.datasets.map_samples import (
+    OnError,
+    check_size,
+    check_spread,
+    make_sample,
+    read_or_skip,
+    spread,
+)
+from sapiens_lab.data.fields import LabelMap
+from sapiens_lab.data.images import read_image
+from sapiens_lab.data.sample import Sample
+
+log = logging.getLogger(__name__)
+
+Layout = Literal["folders", "lip", "cihp", "face_synthetics"]
+
+# Names of the folders of pictures and of labels (sapiens_v1, 6.2, and the archives themselves).
+_FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "folders": ((), ("labels", "label", "masks", "mask", "annotations", "segmentations")),
+    "lip": (("trainval_images",), ("segmentations", "trainval_parsing_annotations")),
+    "cihp": ((), ("category_ids",)),
+}
+_FACE_SUFFIX = "_seg"  # NNNNNN.png, NNNNNN_seg.png
+
+
+class PartMasks(Dataset[Sample]):
+    """One sample a picture, whole, in the source frame.
+
+    Args:
+        root: folder of the data set.
+        split: ``train`` or ``val``. Where nobody has split the folders, the pictures are divided by
+            a checksum of their names, always in the same way.
+        parts: the class list; it also says what the values in the files become.
+        layout: ``folders`` is ``images/`` and ``labels/`` (or ``masks/``, ``annotations/``,
+            ``segmentations/``) with equal file names, perhaps with ``train/`` and ``val/`` inside
+            or outside; ``lip``, ``cihp`` and ``face_synthetics`` are those sets as published.
+        image_dir: folder of the pictures, absolute or relative to ``root``.
+        label_dir: folder of the labels: pictures of ids, palette pictures (their indices count),
+            masks painted in the colours of the classes, or ``.npy``.
+        val_fraction: share that validates where nobody has split; ``None`` divides nothing.
+        on_error: ``skip`` logs pictures without labels, and faulty files, and goes on.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty; says what is there instead.
+        ValueError: names, sizes or values are not what they should be; names the files.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: pairs.Split,
+        parts: str | Parts,
+        layout: Layout = "folders",
+        image_dir: str | None = None,
+        label_dir: str | None = None,
+        val_fraction: float | None = 0.1,
+        on_error: OnError = "raise",
+    ) -> None:
+        self.parts = Parts.load(parts)
+        self.on_error = on_error
+        root = Path(root)
+        if layout == "face_synthetics":
+            found = _find_faces(root, split, val_fraction, on_error)
+        elif layout in _FOLDERS:
+            kinds = _kinds(layout, image_dir, label_dir)
+            found = pairs.find_samples(
+                root, split, kinds, val_fraction=val_fraction, on_error=on_error
+            )
+        else:
+            raise ValueError(f"layout={layout!r}; choose from {[*_FOLDERS, 'face_synthetics']}")
+        self._pictures = [files["picture"] for files in found]
+        self._labels = [files["label"] for files in found]
+        check_spread(self._check, len(self), on_error=on_error)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a picture; with ``on_error=skip``, the next whose files can be read.
+
+        Raises:
+            ValueError: they cannot be read; names them.
+        """
+        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
+
+    def count_pixels(self, limit: int | None = 1000) -> NDArray[np.int64]:
+        """Return how many pixels each class id ``(256,)`` has, over masks spread over the set.
+
+        Args:
+            limit: look into so many masks at most; ``None`` looks into all.
+
+        Raises:
+            ValueError: a mask is faulty and ``on_error`` is not ``skip``.
+        """
+        counts = np.zeros(256, np.int64)
+        for index in spread(len(self), limit):
+            try:
+                counts += np.bincount(self._ids(index).ravel(), minlength=256)
+            except ValueError as error:
+                if self.on_error == "raise":
+                    raise
+                log.warning("not counted: %s", error)
+        return counts
+
+    def _sample(self, index: int) -> Sample:
+        path = self._pictures[index]
+        pixels, ids = read_image(path), self._ids(index)
+        check_size(path, self._labels[index], ids.shape, expected=pixels.shape[:2])
+        labels = LabelMap(
+            ids=ids, mirror_index=self.parts.mirror_index, ignore_index=self.parts.ignore_index
+        )
+        return replace(make_sample(pixels, path, index), labels=labels)
+
+    def _ids(self, index: int) -> NDArray[np.uint8]:
+        return class_ids(read_labels(self._labels[index]), self.parts, self._labels[index])
+
+    def _check(self, index: int) -> None:
+        check_size(self._pictures[index], self._labels[index], self._ids(index).shape)
+
+
+def class_ids(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.uint8]:
+    """Turn what a label file holds, ``(H, W)`` or ``(H, W, 3)``, into class ids ``(H, W)``.
+
+    Raises:
+        ValueError: a value is neither a class nor ignored, or a colour is none of the list's.
+    """
+    if values.ndim == 3:
+        if (ids := _from_colors(values, parts, path)) is not None:
+            return ids
+        values = values[..., 0]  # ids three times over
+    if values.size and (values.max() > 255 or values.min() < 0):
+        strange = np.unique(values[(values > 255) | (values < 0)])
+        raise ValueError(f"{path} holds {_shown(strange)}; class ids in files are 0..255")
+    raw = values.astype(np.uint8, copy=False)
+    ids = parts.lookup[raw]
+    strange_ids = (ids >= parts.num_classes) & (ids != parts.ignore_index)
+    if strange_ids.any():
+        raise ValueError(
+            f"{path} holds {_shown(np.unique(raw[strange_ids]))}, which {parts.name!r} does not "
+            f"know: its classes are 0..{parts.num_classes - 1}. Say what they mean under `merge` "
+            "or `ignore` in the class list's YAML"
+        )
+    return np.ascontiguousarray(ids)
+
+
+def _from_colors(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.uint8] | None:
+    """Read a mask painted in the classes' colours; ``None`` if it is grey instead."""
+    codes = values.astype(np.int64) @ np.array([65536, 256, 1])  # (H, W) 0xRRGGBB
+    known = parts.colors.astype(np.int64) @ np.array([65536, 256, 1])  # (C,)
+    present = np.unique(codes)
+    unknown = present[~np.isin(present, known)]
+    if len(unknown) and (values[..., :1] == values).all():
+        return None
+    if len(unknown):
+        colors = ", ".join(f"#{c:06x}" for c in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise ValueError(
+            f"{path} is a 3-channel mask without a colour map: {parts.name!r} has no class of "
+            f"colour {colors}. Give the classes their colours in the class list's YAML, or save "
+            "class ids in one channel"
+        )
+    for code in present:
+        names = [n for n, c in zip(parts.classes, known, strict=True) if c == code]
+        if len(names) > 1:
+            raise ValueError(
+                f"{path}: the colour #{code:06x} stands for {' and '.join(names)}; give each class "
+                "its own colour in the class list's YAML"
+            )
+    order = np.argsort(known)
+    classes = order[np.searchsorted(known, codes, sorter=order)]
+    becomes = np.array([parts.class_of(name) for name in parts.classes], np.uint8)
+    return np.asarray(becomes[classes])
+
+
+def _shown(values: NDArray[Any]) -> str:
+    more = ", ..." if len(values) > 8 else ""
+    return f"value{'s' if len(values) > 1 else ''} {', '.join(map(str, values[:8]))}{more}"
+
+
+def _kinds(layout: str, image_dir: str | None, label_dir: str | None) -> list[pairs.Kind]:
+    image_folders, label_folders = _FOLDERS[layout]
+    labels = pairs.Kind(
+        what="label",
+        folders=label_folders,
+        suffixes=LABEL_SUFFIXES,
+        given=label_dir,
+        argument="label_dir",
+    )
+    return [pairs.pictures(image_dir, *image_folders), labels]
+
+
+def _find_faces(
+    root: Path, split: pairs.Split, val_fraction: float | None, on_error: OnError
+) -> list[dict[str, Path]]:
+    """Find FaceSynthetics: pictures and labels in one folder, below or at ``root``."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
+    files = pairs.list_files(root, pairs.pictures(None))
+    labels = {n.removesuffix(_FACE_SUFFIX): p for n, p in files.items() if n.endswith(_FACE_SUFFIX)}
+    pictures = {name: path for name, path in files.items() if not name.endswith(_FACE_SUFFIX)}
+    if not labels or not pictures:
+        raise FileNotFoundError(f"{root} holds no pairs such as 000000.png and 000000_seg.png")
+    names = pairs.match({"picture": pictures, "label": labels}, on_error=on_error)
+    chosen = pairs.divide(names, split, val_fraction)
+    return [{"picture": pictures[name], "label": labels[name]} for name in chosen]
