@@ -131,13 +131,16 @@ def _run(arguments: argparse.Namespace, command: str, console: Console) -> None:
     )
     folder = ExportFolder(root=arguments.out, source=_source(arguments), formats=formats)
     done = folder.complete()
-    todo = [index for index in range(first, first + count) if index not in done]
-    needed = int(folder.check_room(len(todo)))
+    wanted = range(first, first + count)
+    left = count - sum(index in wanted for index in done)
+    needed = int(folder.check_room(left))
+    most = _workers(arguments)
     folder.open(command)
-    workers = max(1, min(_workers(arguments), len(todo)))
+    todo = [index for index in wanted if index not in done]
+    workers = max(1, min(most, len(todo)))
     console.print(
-        f"{folder.root}: {len(todo)} of {count} scenes to render, about {filesize.decimal(needed)}, "
-        f"in {workers} process{'es' if workers > 1 else ''}"
+        f"{folder.root}: {len(todo)} of {count} scenes to render, about "
+        f"{filesize.decimal(needed)}, in {workers} process{'es' if workers > 1 else ''}"
     )
     with _progress(console) as progress:
         task = progress.add_task("Rendering", total=len(todo))

@@ -22,6 +22,7 @@ FORMATS = (".obj", ".ply", ".glb", ".gltf", ".stl", ".off")
 CLAY = (168, 160, 150)  # 8-bit sRGB of a scan without colours
 _TALL = (0.02, 30.0)  # [m] heights between which a unit is taken for metres
 _CREASE = 40.0  # [degrees] a face this far from its vertex' mean normal is across an edge
+_SAME = 1e-6  # shares of the extent: vertices this near are one
 _DEFAULT_GREY = (102, 102, 102)  # trimesh's colour of a material that has none
 
 
@@ -81,10 +82,12 @@ def load_scan(
     parts = _read(path)
     starts = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
     raw = np.concatenate([part.vertices for part in parts])
-    triangles = np.concatenate([p.triangles + s for p, s in zip(parts, starts, strict=True)])
-    if not np.isfinite(raw[np.unique(triangles)]).all():
+    corners = np.concatenate([p.triangles + s for p, s in zip(parts, starts, strict=True)])
+    used, triangles = np.unique(corners, return_inverse=True)
+    raw, triangles = raw[used], triangles.reshape(-1, 3)
+    if not np.isfinite(raw).all():
         raise ValueError(f"{path} has vertices that are no finite numbers; repair the mesh")
-    placement = _placement(raw[np.unique(triangles)], path, up, height_m)
+    placement = _placement(raw, path, up, height_m)
     vertices = (raw @ placement[:3, :3].T + placement[:3, 3]).astype(np.float32)
     faces, normals = corner_normals(vertices, triangles)
     textures = tuple(part.texture for part in parts if part.texture is not None)
@@ -116,19 +119,19 @@ def corner_normals(vertices: F32, triangles: I64) -> tuple[F32, F32]:
     then share that mean, weighted by area. Elsewhere (the edge of a box) each corner has the
     normal of its own triangle. Vertices at one place count as one: files split them at seams.
     """
-    _, same = np.unique(vertices, axis=0, return_inverse=True)
-    welded = same.reshape(-1)[triangles]  # (T, 3)
-    a, b, c = (vertices[triangles[:, i]].astype(np.float64) for i in range(3))
-    faces = np.cross(b - a, c - a)
-    area = np.linalg.norm(faces, axis=1)
-    faces = (faces / np.maximum(area, 1e-30)[:, None]).astype(np.float32)
-    places = np.zeros((int(welded.max()) + 1, 3), np.float32)
-    places[welded.ravel()] = vertices[triangles.ravel()]
+    step = _SAME * float(np.ptp(vertices, axis=0).max())
+    keys = np.rint(vertices.astype(np.float64) / step).astype(np.int64)
+    _, first, same = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    places, welded = vertices[first], same.reshape(-1)[triangles]  # (N, 3), (T, 3)
+    a, b, c = (places[welded[:, i]].astype(np.float64) for i in range(3))
+    across = np.cross(b - a, c - a)
+    area = np.linalg.norm(across, axis=1, keepdims=True)
+    faces = np.where(area > step * step, across / np.maximum(area, 1e-30), 0).astype(np.float32)
     mean = vertex_normals(places, welded)
     cosine = np.einsum("tkc,tc->tk", mean[welded], faces)
-    cosine[area <= 1e-30] = 1  # a triangle without area says nothing
+    cosine[area[:, 0] <= step * step] = 1  # a triangle without area says nothing
     worst = np.ones(len(places), np.float32)
-    np.minimum.at(worst, welded.ravel(), cosine.ravel().astype(np.float32))
+    np.minimum.at(worst, welded.ravel(), cosine.ravel())
     smooth = worst[welded] > np.cos(np.radians(_CREASE))
     return faces, np.where(smooth[..., None], mean[welded], faces[:, None]).astype(np.float32)
 

@@ -136,7 +136,7 @@ def sample_camera(
 
 def _targets(scan: Scan, framing: Framing) -> tuple[F32, Framing]:
     """Return the points to be shown, and what they show: a coarse mesh is shown whole."""
-    points = scan.vertices[np.unique(scan.triangles)]
+    points = scan.vertices
     if framing != "full":
         shown = points[points[:, 1] > _FROM[framing] * points[:, 1].max()]
         if len(shown) >= _FEWEST:
