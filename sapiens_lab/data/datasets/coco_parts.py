@@ -1,0 +1,229 @@
+"""Part masks from COCO's polygons and run lengths: what labelling tools export."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.data.datasets import coco_files
+from sapiens_lab.data.datasets.coco_regions import decode_region
+from sapiens_lab.data.datasets.folder_pairs import Split, divide, splits_in
+from sapiens_lab.data.datasets.map_samples import (
+    OnError,
+    check_spread,
+    first,
+    make_sample,
+    read_or_skip,
+    report,
+    spread,
+)
+from sapiens_lab.data.fields import LabelMap
+from sapiens_lab.data.images import read_image
+from sapiens_lab.data.sample import Sample
+
+log = logging.getLogger(__name__)
+
+_WORDS = ("instances", "segm", "parts", "mask", "coco")  # in the names of likelier files
+
+
+class CocoParts(Dataset[Sample]):
+    """One sample a picture, whole, in the source frame.
+
+    Where annotations overlap, the smaller one lies on top: a face on a body. Crowds are ignored
+    where nothing lies on them. What no annotation covers is the class ``background``, or ignored if
+    the list has none. Pictures without annotations are left out.
+
+    Args:
+        root: folder of the data set; annotations and pictures are found as for ``CocoPose``.
+        split: ``train`` or ``val``. If one file serves both, its pictures are divided by a checksum
+            of their names, always in the same way.
+        parts: the class list; categories are matched by name, and names under ``merge`` and
+            ``ignore`` of its YAML are categories too. ``None`` takes the file's categories, with a
+            background of id 0 before them; ``parts=FILE.json`` gives the task the same list.
+        annotation_file: JSON file, absolute or relative to ``root``.
+        image_dir: folder of the pictures, absolute or relative to ``root``.
+        val_fraction: share that validates if one file serves both; ``None`` divides nothing.
+        on_error: ``skip`` logs what is missing or faulty and goes on.
+
+    Raises:
+        FileNotFoundError: no folder, annotations or pictures; says where it looked.
+        ValueError: a category is no class, or annotations are faulty; names them and the remedy.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: Split,
+        parts: str | Parts | None = None,
+        annotation_file: str | None = None,
+        image_dir: str | None = None,
+        val_fraction: float | None = 0.1,
+        on_error: OnError = "raise",
+    ) -> None:
+        self.on_error = on_error
+        file = _find_file(Path(root), split, annotation_file)
+        self.annotation_file = file.path
+        self.parts = Parts.load(str(file.path) if parts is None else parts)
+        self.image_dir = coco_files.find_image_folder(Path(root), file, split, image_dir)
+        self._class_of = _classes(file, self.parts)
+        self._background = _background(self.parts)
+        images, annotations = _annotated(file)
+        names = [str(image["file_name"]) for image in images]
+        chosen = set(divide(names, split, val_fraction) if file.is_whole else names)
+        if missing := coco_files.missing_images(self.image_dir, sorted(chosen)):
+            title = f"{len(missing)} of {len(chosen)} pictures are not in {self.image_dir}"
+            report(title, missing, on_error=on_error)
+            chosen -= set(missing)
+        self._names = [name for name in names if name in chosen]
+        # As bytes, which worker processes share without copying.
+        self._annotations = [
+            json.dumps([[image.get("height"), image.get("width")], rows]).encode()
+            for name, image, rows in zip(names, images, annotations, strict=True)
+            if name in chosen
+        ]
+        if self._names:
+            check_spread(self._sample, len(self), on_error=on_error)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a picture; with ``on_error=skip``, the next whose files can be read.
+
+        Raises:
+            ValueError: the picture or its annotations cannot be read; names them.
+        """
+        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
+
+    def count_pixels(self, limit: int | None = 1000) -> NDArray[np.int64]:
+        """Return how many pixels each class id ``(256,)`` has, over pictures spread over the set.
+
+        Args:
+            limit: look into so many pictures at most; ``None`` looks into all.
+        """
+        counts = np.zeros(256, np.int64)
+        for index in spread(len(self), limit):
+            labels = self[index].labels
+            assert labels is not None
+            counts += np.bincount(labels.ids.ravel(), minlength=256)
+        return counts
+
+    def _sample(self, index: int) -> Sample:
+        path = self.image_dir / self._names[index]
+        pixels = read_image(path)
+        size = (pixels.shape[0], pixels.shape[1])
+        stated, rows = json.loads(self._annotations[index])
+        if None not in stated and tuple(stated) != size:
+            raise ValueError(
+                f"{path} is {size[0]} x {size[1]} (height x width) but {self.annotation_file} was "
+                f"made for {stated[0]} x {stated[1]}; put the original picture back"
+            )
+        regions = [decode_region(row, size, self.annotation_file) for row in rows]
+        crowd = [bool(row.get("iscrowd")) for row in rows]
+        ids = np.full(size, self._background, np.uint8)
+        order = sorted(range(len(rows)), key=lambda i: (not crowd[i], -int(regions[i].sum())))
+        for i in order:
+            name = self._class_of[rows[i]["category_id"]]
+            ids[regions[i]] = self.parts.ignore_index if crowd[i] else name
+        labels = LabelMap(
+            ids=ids, mirror_index=self.parts.mirror_index, ignore_index=self.parts.ignore_index
+        )
+        return replace(make_sample(pixels, path, index), labels=labels)
+
+
+def _find_file(root: Path, split: Split, given: str | None) -> coco_files.CocoFile:
+    if not root.is_dir():
+        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
+    folders = [root, root / "annotations"]
+    folders += sorted(p for p in root.iterdir() if p.is_dir() and splits_in(p.name) == {split})
+    files = [path for folder in folders for path in sorted(folder.glob("*.json"))]
+    if given is not None:
+        if not (root / given).is_file():
+            near = first(path.name for path in files) or "none"
+            raise FileNotFoundError(f"there is no file {root / given}; JSON files near: {near}")
+        content = coco_files.read_json(root / given)
+        if fault := _find_fault(content):
+            raise ValueError(f"{root / given}: {fault}")
+        return coco_files.CocoFile(path=root / given, content=content, is_whole=False)
+
+    def splits(path: Path) -> set[str]:
+        return splits_in(path.relative_to(root).as_posix())
+
+    def rank(path: Path) -> tuple[bool, bool]:
+        return split not in splits(path), not any(word in path.name.lower() for word in _WORDS)
+
+    faults = []
+    is_divided = any(splits(path) for path in files)
+    for path in sorted((p for p in files if splits(p) <= {split}), key=rank):
+        content = coco_files.read_json(path)
+        if fault := _find_fault(content):
+            faults.append(f"\n  {path.relative_to(root)}: {fault}")
+            continue
+        whole = split not in splits(path) and not is_divided
+        log.info("%s annotations: %s", split, path)
+        return coco_files.CocoFile(path=path, content=content, is_whole=whole)
+    raise FileNotFoundError(
+        f"no {split} annotations with segmentations below {root}."
+        + ("".join([" Looked at:", *faults]) if faults else " There is no JSON file in it.")
+        + f"\nName the file with data.{split}.annotation_file=FILE"
+    )
+
+
+def _find_fault(content: Any) -> str:
+    """Say why a JSON file does not hold segmentations; empty if it does."""
+    if not isinstance(content, dict):
+        return "not a COCO file: its top level is a list, not a dictionary"
+    if lacking := [k for k in ("images", "annotations", "categories") if not content.get(k)]:
+        return f"not a COCO file: it has no {' and no '.join(lacking)}"
+    if not any(a.get("segmentation") for a in content["annotations"]):
+        return "its annotations have no segmentation"
+    return ""
+
+
+def _classes(file: coco_files.CocoFile, parts: Parts) -> dict[Any, int]:
+    """Return the class id of each category that annotations use."""
+    names = {category["id"]: str(category["name"]) for category in file.content["categories"]}
+    used = {a["category_id"] for a in file.content["annotations"] if a.get("segmentation")}
+    classes, faults = {}, []
+    for category in sorted(used, key=str):
+        try:
+            classes[category] = parts.class_of(names.get(category, f"category {category}"))
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError(
+            "\n  ".join([f"{file.path}: categories that are no class:", *faults[:5]])
+            + "\nName them under `merge` or `ignore` in the class list's YAML"
+        )
+    return classes
+
+
+def _background(parts: Parts) -> int:
+    lower = [name.lower() for name in parts.classes]
+    return lower.index("background") if "background" in lower else parts.ignore_index
+
+
+def _annotated(
+    file: coco_files.CocoFile,
+) -> tuple[list[dict[str, Any]], list[Sequence[dict[str, Any]]]]:
+    """Return the pictures that have regions, by name, and the regions of each."""
+    rows: dict[Any, list[dict[str, Any]]] = {}
+    for annotation in file.content["annotations"]:
+        if annotation.get("segmentation"):
+            kept = {k: annotation.get(k) for k in ("id", "category_id", "segmentation", "iscrowd")}
+            rows.setdefault(annotation["image_id"], []).append(kept)
+    images = sorted(file.content["images"], key=lambda image: str(image["file_name"]))
+    found = [image for image in images if image["id"] in rows]
+    if len(found) < len(images):
+        log.info("%d pictures of %s have no regions; left out", len(images) - len(found), file.path)
+    return found, [rows[image["id"]] for image in found]
