@@ -19,7 +19,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 from rich.syntax import Syntax
 
@@ -74,14 +74,17 @@ def _register_resolvers() -> None:
 
         return Parts.load(source)
 
-    def part_weights(source: str) -> list[float] | None:
+    def part_names(source: str) -> ListConfig:
+        return OmegaConf.create(list(parts(source).classes))  # plain lists do not resolve twice
+
+    def part_weights(source: str) -> ListConfig | None:
         weights = parts(source).weights
-        return None if weights is None else [float(weight) for weight in weights]
+        return None if weights is None else OmegaConf.create(weights.tolist())
 
     for name, resolver in {
         "num_keypoints": num_keypoints,
         "num_classes": lambda source: parts(source).num_classes,
-        "part_names": lambda source: list(parts(source).classes),
+        "part_names": part_names,
         "part_weights": part_weights,
     }.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
@@ -203,5 +206,7 @@ def _silence() -> None:
         ".*does not have many workers.*",  # data.num_workers is chosen by the number of cores
         ".*smaller than the logging interval.*",  # the epoch's numbers are logged all the same
         ".*LeafSpec.*deprecated.*",  # between Lightning and torch
+        ".*your dataloader is not resumable.*",  # our DataModule is, see its state_dict
+        ".*Checkpoint directory .* exists and is not empty.*",  # a continued run's own
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MeanMetric
 
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.tasks.task import Task
@@ -45,6 +46,8 @@ class Learner(L.LightningModule):
         self.model = model
         self.task = task
         self.seed = seed
+        # Lightning's own mean over processes rounds down the number of samples.
+        self._means: dict[str, MeanMetric] = {}
         self.undefined: dict[str, str] = {}  # numbers the last evaluation could not give, and why
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         if compile:
@@ -66,57 +69,49 @@ class Learner(L.LightningModule):
         """Seed the step by its number, so that a continued run draws what the first would have."""
         entropy = [self.seed, self.global_rank, self.trainer.global_step, batch_idx]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        # Lightning numbers logged steps anew when a run continues in mid-epoch, one too high.
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.trainer.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        terms = self.task.compute_loss(self.model(batch.image), batch)
-        return self._log_loss("train", terms, len(batch))
+        terms = _with_total(self.task.compute_loss(self.model(batch.image), batch))
+        shown = {f"train/{name}": value.detach() for name, value in terms.items()}
+        self.log_dict(shown, batch_size=len(batch), prog_bar=True)
+        return terms["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the predictions of a batch."""
-        return {"predictions": self._evaluate("val", batch)}
+        return {"predictions": self._evaluate(batch)}
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the predictions of a batch."""
-        return {"predictions": self._evaluate("test", batch)}
+        return {"predictions": self._evaluate(batch)}
 
     def on_validation_epoch_end(self) -> None:
         """Log the numbers of the validation set."""
-        self._log_metrics("val")
+        self._log_numbers("val")
 
     def on_test_epoch_end(self) -> None:
         """Log the numbers of the test set."""
-        self._log_metrics("test")
+        self._log_numbers("test")
 
-    def _evaluate(self, stage: str, batch: Batch) -> Sequence[Any]:
+    def _evaluate(self, batch: Batch) -> Sequence[Any]:
         output = self.model(batch.image)
-        self._log_loss(stage, self.task.compute_loss(output, batch), len(batch))
+        for name, value in _with_total(self.task.compute_loss(output, batch)).items():
+            mean = self._means.setdefault(name, MeanMetric().to(self.device))
+            mean.update(value, weight=len(batch))
         if self.task.flip_test:
             output = self.task.average_mirrored(output, self.model(batch.image.flip(-1)))
         predictions = self.task.predict(output, batch)
         self.task.update_metrics(predictions, batch)
         return predictions
 
-    def _log_loss(self, stage: str, terms: Mapping[str, Tensor], batch_size: int) -> Tensor:
-        total = torch.stack(list(terms.values())).sum()
-        named = {f"{stage}/loss": total}
-        if len(terms) > 1:
-            named |= {f"{stage}/loss_{name}": value for name, value in terms.items()}
-        training = stage == "train"
-        self.log_dict(
-            {name: value.detach() for name, value in named.items()},
-            batch_size=batch_size,
-            prog_bar=training,
-            on_step=training,
-            on_epoch=not training,
-            sync_dist=not training,
-        )
-        return total
-
-    def _log_metrics(self, stage: str) -> None:
-        # Metrics are already summed over processes, so every process logs the same numbers.
+    def _log_numbers(self, stage: str) -> None:
+        """Log what was measured; it is already summed over processes, so all log the same."""
+        losses = {name: mean.compute() for name, mean in self._means.items()}
+        self._means.clear()
         numbers, self.undefined = self.task.compute_metrics()
-        self.log_dict({f"{stage}/{name}": value for name, value in numbers.items()})
+        self.log_dict({f"{stage}/{name}": value for name, value in (losses | numbers).items()})
 
     # ---- optimiser and checkpoint ----------------------------------------------------------------
 
@@ -151,6 +146,13 @@ class Learner(L.LightningModule):
                     "evaluate or continue it, or start from its weights with `weights=PATH`, "
                     "which makes a new last layer"
                 )
+
+
+def _with_total(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``loss``, the sum of the terms, and beside it the terms if there are several."""
+    total = torch.stack(list(terms.values())).sum()
+    named = {f"loss_{name}": value for name, value in terms.items()} if len(terms) > 1 else {}
+    return {"loss": total, **named}
 
 
 def _short(value: Any) -> str:

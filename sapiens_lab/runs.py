@@ -57,7 +57,10 @@ def prepare_command(command: Command, argv: Sequence[str], configs: Path) -> lis
     if {"-h", "--help", "--hydra-help", "--version", "--info"} & set(flags):
         return [*flags, *typed]
     searched = [Path(arguments.config_dir)] if arguments.config_dir else []
-    config = _compose(_single(typed), configs, searched)
+    # A file that is named brings its run's words along; for `auto` the config says where to look.
+    named = next((word.split("=", 1)[1] for word in typed if _key(word) == command.value), "")
+    words = _merge(_recorded(Path(named.strip("'\"")).parent.parent), typed)
+    config = _compose(_single(words), configs, searched)
     value = config[command.value]
     extra: list[str] = []
     if command is Command.EVALUATE:
@@ -65,18 +68,15 @@ def prepare_command(command: Command, argv: Sequence[str], configs: Path) -> lis
         extra = [
             "hydra.run.dir=${output_root}/${experiment_name}/${now:%Y-%m-%d_%H-%M-%S}_evaluate"
         ]
-    if value is None:
-        return [*flags, *typed]
-    typed = [word for word in typed if _key(word) != command.value]
-    checkpoint = _find_checkpoint(command, value, config)
+    checkpoint = None if value is None else _find_checkpoint(command, value, config)
     if checkpoint is None:
-        return [*flags, *typed]
+        return [*flags, *(word for word in typed if value is None or _key(word) != command.value)]
     run = checkpoint.parent.parent
-    typed = _merge(_recorded(run), typed)
-    _compose(_single(typed), configs, searched)
+    words = _merge(_recorded(run), [word for word in typed if _key(word) != command.value])
+    _compose(_single(words), configs, searched)
     if command is Command.TRAIN and (run / OVERRIDES_FILE).is_file():
         extra = [f"hydra.run.dir='{run}'"]
-    return [*flags, *typed, f"{command.value}='{checkpoint}'", *extra]
+    return [*flags, *words, f"{command.value}='{checkpoint}'", *extra]
 
 
 def record_run(config: DictConfig, folder: Path, overrides: Iterable[str]) -> None:

@@ -134,7 +134,7 @@ def test_mistakes_are_answered_before_the_first_step(
     commands: Commands, capsys: pytest.CaptureFixture[str], words: list[str], answer: str
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        commands.train(*words)
+        commands.train(*words, tiny="experiment=pose/coco17" not in words)
     assert stopped.value.code == 1
     said = capsys.readouterr().err
     assert answer in said
@@ -179,7 +179,7 @@ def test_a_sweep_over_several_devices_is_refused(
 
 @pytest.mark.parametrize("mode", ["fast", "profile"])
 def test_debug_modes(commands: Commands, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
-    commands.train(f"debug={mode}", "data.batch_size=2")
+    commands.train(f"debug={mode}", "data.batch_size=2", "trainer.max_epochs=1")
     [run] = commands.runs()
     assert len(losses(run)) == (2 if mode == "fast" else 6)
     if mode == "profile":
@@ -217,6 +217,8 @@ def test_two_processes_count_nothing_twice(commands: Commands) -> None:
         for run in (first, second)
     )
     for name in a:
+        if ".convs." in name and name.endswith("bias"):
+            continue  # before an instance norm its gradient is rounding noise, which Adam enlarges
         torch.testing.assert_close(b[name], a[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
