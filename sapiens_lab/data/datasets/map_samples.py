@@ -29,7 +29,8 @@ def make_sample(
     bbox = np.array([0, 0, width - 1, height - 1], np.float32)
     if mask is not None and mask.any():
         columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-        bbox = np.array([columns[0], rows[0], columns[-1], rows[-1]], np.float32)
+        low, high = np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]])
+        bbox = np.concatenate([low, np.maximum(high, low + 1)]).astype(np.float32)  # never flat
     meta = Meta(id=index, image_id=index, path=str(path), size=(height, width), bbox=bbox)
     return Sample(image=Image(pixels=pixels), bbox=bbox, meta=meta)
 

@@ -125,10 +125,11 @@ class NormalMaps(Dataset[Sample]):
         path = self._pictures[index]
         pixels = read_image(path)
         stored, known, mask = self._read(index, pixels.shape[:2])
-        length = np.linalg.norm(stored, axis=-1)
+        length = _length(stored)
         valid = known & (length > _SHORTEST)
         scale = np.divide(1, length, out=np.zeros_like(length), where=valid)
-        unit = np.where(valid[..., None], stored, 0) * scale[..., None]
+        stored[~valid] = 0  # NaN times 0 is NaN
+        unit = stored * scale[..., None]
         normal = to_our_frame(unit, frame=self.frame, axis_order=self.axis_order)
         sample = make_sample(pixels, path, index, mask)
         return replace(sample, normal=NormalMap(normal=normal, valid=valid))
@@ -176,18 +177,23 @@ def _decode(
         fits = f"set encoding={kind}" if kind else "save floats, 8 or 16 bits"
         raise ValueError(f"{path} holds {stored.dtype}, not encoding={encoding}; {fits}")
     vectors = stored.astype(np.float32)
-    known = np.asarray(np.isfinite(vectors).all(-1))
-    if kind != "npy":
-        known &= (stored != 0).any(-1)
-        vectors = vectors * (2 / _LEVELS[kind]) - 1
-    with np.errstate(invalid="ignore"):  # infinities
-        known &= np.linalg.norm(vectors, axis=-1) > _UNSET
-    return vectors, known
+    if kind == "npy":
+        length = _length(vectors)
+        return vectors, np.isfinite(length) & (length > _UNSET)
+    vectors = vectors * (2 / _LEVELS[kind]) - 1
+    is_black = (stored[..., 0] | stored[..., 1] | stored[..., 2]) == 0
+    return vectors, ~is_black & (_length(vectors) > _UNSET)
+
+
+def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the lengths of ``(..., 3)``; not finite where a number is not."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)))
 
 
 def _check_length(vectors: Sequence[NDArray[np.float32]], folder: Path) -> None:
-    lengths = [float(np.median(np.linalg.norm(v, axis=-1))) for v in vectors]
-    misfits = [float(np.median(np.abs(np.linalg.norm(v, axis=-1) - 1))) for v in vectors]
+    lengths = [float(np.median(_length(v))) for v in vectors]
+    misfits = [float(np.median(np.abs(_length(v) - 1))) for v in vectors]
     if np.median(misfits) <= _MAX_MISFIT:
         return
     lowest = min(float(v.min()) for v in vectors)
