@@ -81,7 +81,7 @@ class Batch:
     meta: list[Meta]
     keypoints: Tensor | None = None  # (B, K, 2) float32, input pixels
     visible: Tensor | None = None  # (B, K) uint8: 0 unlabelled, 1 hidden, 2 visible
-    labels: Tensor | None = None  # (B, H, W) int64
+    labels: Tensor | None = None  # (B, H, W) uint8
     depth: Tensor | None = None  # (B, 1, H, W) float32
     depth_valid: Tensor | None = None  # (B, 1, H, W) bool
     normal: Tensor | None = None  # (B, 3, H, W) float32
@@ -119,7 +119,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         batch.keypoints = _stack([p.xy for p in points])
         batch.visible = _stack([p.visible for p in points])
     if labels := _present(samples, "labels"):
-        batch.labels = _stack([m.ids for m in labels]).long()
+        batch.labels = _stack([m.ids for m in labels])
     if depths := _present(samples, "depth"):
         batch.depth = _stack([m.depth[None] for m in depths])
         batch.depth_valid = _stack([m.valid[None] for m in depths])

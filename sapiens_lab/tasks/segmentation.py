@@ -19,6 +19,8 @@ from sapiens_lab.tasks.to_source import to_source, upsample
 
 log = logging.getLogger(__name__)
 
+_LOOKED_AT = 200  # masks
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PartPrediction:
@@ -61,6 +63,13 @@ class SegmentationTask(Task):
                 f"{dataset.parts.name!r}, the task the {self.parts.num_classes} of "
                 f"{self.parts.name!r}; set both at once with `parts=`"
             )
+        counts = dataset.count_pixels(limit=_LOOKED_AT)
+        absent = [name for i, name in enumerate(self.parts.classes) if counts[i] == 0]
+        if absent:
+            log.warning(
+                "the first look at the evaluation set (%d masks) shows no pixel of %s; classes that "
+                "it never shows have no IoU and do not enter mIoU", _LOOKED_AT, ", ".join(absent),
+            )  # fmt: skip
 
     def study(self, dataset: Any) -> None:
         """Count the classes where the loss asks to be balanced (``class_weights: auto``)."""
@@ -77,7 +86,7 @@ class SegmentationTask(Task):
         """Compare logits ``(B, C, h, w)``, brought to the labels' size, with the labels."""
         assert batch.labels is not None
         logits = upsample(output, (batch.labels.shape[-2], batch.labels.shape[-1]))
-        return loss_terms(self.loss(logits, batch.labels), "cross_entropy")
+        return loss_terms(self.loss(logits, batch.labels.long()), "cross_entropy")
 
     def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
         """Return the mean logits; left and right change places."""
