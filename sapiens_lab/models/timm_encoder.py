@@ -31,6 +31,7 @@ class TimmEncoder(nn.Module):
         if not timm.is_model(name):
             near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
             raise ValueError(f"timm has no model {name!r}; near are {', '.join(near) or 'none'}")
+        self.name, self.image_size = name, (image_size[0], image_size[1])
         options = {"pretrained": pretrained, "drop_path_rate": drop_path}
         features = {"features_only": True, "out_indices": (-1,)}
         try:

@@ -102,7 +102,8 @@ class ViT(nn.Module):
             raise ValueError(f"embed_dim {embed_dim} is not a multiple of num_heads {num_heads}")
         if not 0 <= patch_padding < patch_size / 2:
             raise ValueError(f"patch_padding {patch_padding} changes the grid of {patch_size} px")
-        self.embed_dim, self.patch_size = embed_dim, patch_size
+        self.embed_dim, self.num_heads, self.mlp_ratio = embed_dim, num_heads, mlp_ratio
+        self.patch_size, self.patch_padding = patch_size, patch_padding
         self.activation_checkpointing = activation_checkpointing
         self.grid = self.grid_of(image_size)
         self.patch_embed = nn.Conv2d(

@@ -67,6 +67,7 @@ def read_people(
             f"{file.path}: no person has a labelled keypoint (the third number of each is 0), so "
             "there is nothing to learn from"
         )
+    points[..., 2] = _flags(points[..., 2])
     points[points[..., 2] == 0] = 0
     index = np.array([image_index[a["image_id"]] for a in rows])
     sizes = _image_sizes(file, index)
@@ -131,6 +132,12 @@ def complete_annotation(annotation: dict[str, Any], skeleton: Skeleton) -> dict[
         "area": annotation.get("area") or _AREA_OF_BOX * box[2] * box[3],
         "iscrowd": annotation.get("iscrowd", 0),
     }
+
+
+def _flags(visible: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 0, 1 or 2; COCO-WholeBody's faces and hands have a confidence instead, above 0."""
+    confident = (visible > 0) & (visible % 1 > 0)
+    return np.where(confident, 2, np.clip(visible, 0, 2)).astype(np.float32)
 
 
 def _boxes(
