@@ -46,6 +46,7 @@ class Learner(L.LightningModule):
         self.model = model
         self.task = task
         self.seed = seed
+        self.origin: dict[str, Any] = {}  # of the weights that training started from
         # Lightning's own mean over processes rounds down the number of samples.
         self._means: dict[str, MeanMetric] = {}
         self.undefined: dict[str, str] = {}  # numbers the last evaluation could not give, and why

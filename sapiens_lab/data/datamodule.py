@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import cv2
 import lightning as L
@@ -86,6 +86,10 @@ class DataModule(L.LightningDataModule):
                 raise ValueError(f"the {split} set is empty: {dataset!r}")
             self._datasets[split] = dataset
         return self._datasets[split]
+
+    def transforms(self, stage: Literal["train", "eval"]) -> tuple[Transform, ...]:
+        """Return the steps of a stage, in their order."""
+        return self._transforms[stage]
 
     def prepare_data(self) -> None:
         """Let the data sets do their one-time work (Lightning calls this in one process)."""

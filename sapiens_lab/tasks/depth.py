@@ -33,6 +33,8 @@ class DepthTask(Task):
         flip_test: average with the depth of the mirrored picture.
     """
 
+    name = "depth"
+
     def __init__(
         self,
         *,

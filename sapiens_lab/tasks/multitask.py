@@ -22,6 +22,8 @@ class MultiTask(Task):
         ValueError: a weight names no task.
     """
 
+    name = "multitask"
+
     def __init__(
         self, *, tasks: Mapping[str, Task], weights: Mapping[str, float] | None = None
     ) -> None:

@@ -27,6 +27,8 @@ class NormalTask(Task):
     with the same of one picture.
     """
 
+    name = "normal"
+
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compare vectors ``(B, 3, h, w)``, brought to the target's size, with the target."""
         assert batch.normal is not None

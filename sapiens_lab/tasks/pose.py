@@ -39,6 +39,8 @@ class PoseTask(Task):
         flip_test: average the heatmaps with those of the mirrored picture (official: yes).
     """
 
+    name = "pose"
+
     def __init__(
         self,
         *,

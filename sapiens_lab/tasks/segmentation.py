@@ -39,6 +39,8 @@ class SegmentationTask(Task):
         flip_test: average the logits with those of the mirrored picture.
     """
 
+    name = "segmentation"
+
     def __init__(
         self,
         *,
@@ -67,8 +69,8 @@ class SegmentationTask(Task):
         absent = [name for i, name in enumerate(self.parts.classes) if counts[i] == 0]
         if absent:
             log.warning(
-                "the first look at the evaluation set (%d masks) shows no pixel of %s; classes that "
-                "it never shows have no IoU and do not enter mIoU", _LOOKED_AT, ", ".join(absent),
+                "%d masks of the evaluation set show no pixel of %s; classes that none shows have "
+                "no IoU and do not enter mIoU", _LOOKED_AT, ", ".join(absent),
             )  # fmt: skip
 
     def study(self, dataset: Any) -> None:

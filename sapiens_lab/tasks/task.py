@@ -28,6 +28,8 @@ class Task(nn.Module):
         flip_test: average the output with that of the mirrored picture when evaluating.
     """
 
+    name: str  # as exports and people call it
+
     def __init__(
         self, *, loss: nn.Module, metrics: Mapping[str, Metric], flip_test: bool = False
     ) -> None:
@@ -70,6 +72,10 @@ class Task(nn.Module):
     def describe(self) -> dict[str, Any]:
         """Return what a checkpoint must agree on with the task that loads it, as plain values."""
         return {}
+
+    def card(self) -> dict[str, Any]:
+        """Return what an export says of the task: its name and what it describes."""
+        return {"name": self.name, "describes": self.describe()}
 
     def each_metric(self) -> Iterator[Metric]:
         """Go through the metrics."""

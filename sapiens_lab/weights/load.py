@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from sapiens_lab.models.positions import resize_positions
-from sapiens_lab.models.sapiens import Sapiens
-from sapiens_lab.weights.names import to_ours
-from sapiens_lab.weights.pickles import load_pickled
+from sapiens_lab.weights.architecture import describe_encoder, grid_of
+from sapiens_lab.weights.files import State, Weights, read_weights
 
-State = dict[str, Tensor]
-
-_WRAPPERS = ("state_dict", "model", "module")  # keys under which files keep the tensors
-_PREFIXES = ("module.", "model.", "_orig_mod.")
-_DROPPED = ("data_preprocessor.", "neck.")  # constants of the exporter; the pretraining decoder
+HeadMode = Literal["auto", "keep", "drop", "by_name"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,8 +21,10 @@ class LoadReport:
     """What became of every tensor."""
 
     source: str
+    licence: str | None = None  # of the weights, where it is known
     matched: list[str] = field(default_factory=list)
     resized: list[str] = field(default_factory=list)  # position table moved to another grid
+    by_name: list[str] = field(default_factory=list)  # outputs whose rows were copied
     initialised: list[str] = field(default_factory=list)  # ours, left as they were
     unused: list[str] = field(default_factory=list)  # the file's, not needed
 
@@ -40,6 +32,7 @@ class LoadReport:
         lines = [f"weights from {self.source}: {len(self.matched)} tensors matched"]
         for label, names in (
             ("resized", self.resized),
+            ("copied by name", self.by_name),
             ("newly initialised", self.initialised),
             ("unused", self.unused),
         ):
@@ -50,74 +43,41 @@ class LoadReport:
 
 
 def load_weights(
-    model: Sapiens, source: str | Path, *, head: Literal["auto", "keep", "drop"] = "auto"
+    model: nn.Module,
+    source: str | Path | Weights,
+    *,
+    head: HeadMode = "auto",
+    outputs: Sequence[str] | None = None,
 ) -> LoadReport:
     """Copy a file's tensors into a model.
 
     Args:
-        model: is changed in place.
-        source: an official ``.pth`` (training, cleaned or pretraining), ``.safetensors``, or a
-            checkpoint of our own.
+        model: ``Sapiens`` or ``MaskedAutoencoder``; is changed in place.
+        source: what ``read_weights`` understands: a file of any official kind, an export or a
+            checkpoint of our own, the name of a released model, a hub id.
         head: ``auto`` takes the decoder as far as its shapes fit (another number of keypoints
-            gets a new last layer), ``keep`` demands all of it, ``drop`` none.
+            gets a new last layer), ``keep`` demands all of it, ``drop`` takes none, ``by_name``
+            copies the outputs whose names both sides know.
+        outputs: names of the model's outputs (keypoints, classes), for ``by_name``.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file cannot be read, or its encoder is not the model's; says how.
     """
-    state = read_state(source)
-    report = LoadReport(source=str(source))
+    weights = source if isinstance(source, Weights) else read_weights(source)
+    report = LoadReport(source=str(weights.path), licence=weights.licence)
     target = model.state_dict()
-    new = _encoder(state, target, model, report) | _head(state, target, head, report)
+    new = _encoder(weights.state, target, model, report)
+    new |= _decoder(weights.state, target, report)
+    new |= _head(weights, target, head, outputs, report)
     model.load_state_dict(new, strict=False)
     report.initialised = [name for name in target if name not in new]
-    report.unused += [name for name in state if name not in new and name not in report.unused]
+    used = {*new, *report.unused}
+    report.unused += [name for name in weights.state if name not in used]
     return report
 
 
-def read_state(source: str | Path) -> State:
-    """Read a file into tensors under our names.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it cannot be read or holds no tensors; names it.
-    """
-    path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(f"weights={source}: there is no such file")
-    if path.suffix == ".safetensors":
-        try:
-            raw: Any = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} is truncated or damaged: {error}") from error
-    else:
-        raw = load_pickled(path)
-    state = {_stripped(k): v for k, v in _unwrapped(raw).items() if isinstance(v, Tensor)}
-    if not state:
-        raise ValueError(f"{path} holds no tensors")
-    if not any(key.startswith("backbone.") for key in state):  # cleaned encoders have no prefix
-        state = {f"backbone.{key}": value for key, value in state.items()}
-    return {
-        to_ours(key) or key: value for key, value in state.items() if not key.startswith(_DROPPED)
-    }
-
-
-def _unwrapped(raw: Any) -> Mapping[str, Any]:
-    while isinstance(raw, Mapping):
-        inner = next((raw[k] for k in _WRAPPERS if isinstance(raw.get(k), Mapping)), None)
-        if inner is None:
-            return raw
-        raw = inner
-    return {}
-
-
-def _stripped(key: str) -> str:
-    while key.startswith(_PREFIXES):
-        key = key.split(".", 1)[1]
-    return key.replace("._orig_mod.", ".")
-
-
-def _encoder(state: State, target: State, model: Sapiens, report: LoadReport) -> State:
+def _encoder(state: State, target: State, model: nn.Module, report: LoadReport) -> State:
     wanted = {k: v for k, v in target.items() if k.startswith("backbone.")}
     found = {k: v for k, v in state.items() if k.startswith("backbone.")}
     positions = "backbone.pos_embed"
@@ -132,7 +92,7 @@ def _encoder(state: State, target: State, model: Sapiens, report: LoadReport) ->
     if faults := _differences(found, wanted):
         raise ValueError(
             f"the encoder in {report.source} is not this model's: "
-            f"{_shape_of(found)} there, {_shape_of(wanted)} here.\n"
+            f"{describe_encoder(found)} there, {describe_encoder(wanted)} here.\n"
             + "\n".join(faults[:6])
             + "\nChoose the encoder of the file with `backbone=`. (A patch size other than the "
             "file's would throw the pretraining away.)"
@@ -141,30 +101,72 @@ def _encoder(state: State, target: State, model: Sapiens, report: LoadReport) ->
     return found
 
 
-def _head(state: State, target: State, mode: str, report: LoadReport) -> State:
-    wanted = {k: v for k, v in target.items() if k.startswith("head.")}
-    found = {k: v for k, v in state.items() if k.startswith("head.")}
-    if mode == "drop" or not found:
-        if mode == "keep":
-            raise ValueError(f"{report.source} has no decoder to keep")
+def _decoder(state: State, target: State, report: LoadReport) -> State:
+    """Take the decoder of a masked autoencoder where both sides have one and it fits whole."""
+    wanted = {k: v for k, v in target.items() if k.startswith("decoder.")}
+    found = {k: v for k, v in state.items() if k.startswith("decoder.")}
+    table = "decoder.pos_embed"
+    if table in wanted and table in found and found[table].shape != wanted[table].shape:
+        found[table] = wanted[table]  # sines of another grid: computed, not learned
+    if not wanted or not found or _differences(found, wanted):
         return {}
-    if faults := _differences(found, wanted):
-        if mode == "keep":
-            raise ValueError(f"the decoder in {report.source} differs:\n" + "\n".join(faults[:6]))
-        found = {
-            name: value
-            for name, value in found.items()
-            if name in wanted and value.shape == wanted[name].shape
-        }
-        inner = {name for name in wanted if not name.startswith("head.out.")}
-        if not inner <= set(found):  # other widths: half a decoder is worth nothing
-            return {}
-        found = {name: value for name, value in found.items() if name in inner}
     report.matched += found
     return found
 
 
-def _differences(found: State, wanted: State) -> list[str]:
+def _head(
+    weights: Weights,
+    target: State,
+    mode: HeadMode,
+    outputs: Sequence[str] | None,
+    report: LoadReport,
+) -> State:
+    wanted = {k: v for k, v in target.items() if k.startswith("head.")}
+    found = {k: v for k, v in weights.state.items() if k.startswith("head.")}
+    if mode == "drop" or not found:
+        if mode == "keep":
+            raise ValueError(f"{report.source} has no decoder to keep")
+        return {}
+    faults = _differences(found, wanted)
+    if mode == "keep" and faults:
+        raise ValueError(f"the decoder in {report.source} differs:\n" + "\n".join(faults[:6]))
+    last = [name for name in wanted if name.split(".")[-2] == "out"]
+    fitting = {k: v for k, v in found.items() if k in wanted and v.shape == wanted[k].shape}
+    inner = {k: v for k, v in fitting.items() if k not in last}
+    if not faults and mode != "by_name":
+        inner = found
+    elif not {name for name in wanted if name not in last} <= set(inner):
+        return {}  # other widths: half a decoder is worth nothing
+    report.matched += inner
+    return inner | (_rows_by_name(weights, target, outputs, report) if mode == "by_name" else {})
+
+
+def _rows_by_name(
+    weights: Weights, target: State, outputs: Sequence[str] | None, report: LoadReport
+) -> State:
+    """Copy the rows of the last layer whose names both sides know."""
+    theirs = weights.outputs
+    if theirs is None or outputs is None:
+        side = report.source if theirs is None else "this task"
+        raise ValueError(
+            f"weights_head=by_name: the names of the outputs of {side} are not known; use auto"
+        )
+    shared = [name for name in outputs if name in theirs]
+    if not shared:
+        raise ValueError(
+            f"weights_head=by_name: {report.source} has none of this task's outputs "
+            f"({', '.join(outputs[:4])}, ...), but {', '.join(theirs[:4])}, ..."
+        )
+    to, source = ([names.index(name) for name in shared] for names in (list(outputs), list(theirs)))
+    rows = {}
+    for name in ("head.out.weight", "head.out.bias"):
+        rows[name] = target[name].clone()
+        rows[name][to] = weights.state[name][source].to(rows[name])
+    report.by_name = shared
+    return rows
+
+
+def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
     faults = [f"  missing: {name}" for name in wanted if name not in found]
     faults += [f"  left over: {name}" for name in found if name not in wanted]
     return faults + [
@@ -174,7 +176,7 @@ def _differences(found: State, wanted: State) -> list[str]:
     ]
 
 
-def _fit_positions(found: State, wanted: State, model: Sapiens) -> Tensor:
+def _fit_positions(found: State, wanted: State, model: Any) -> Tensor:
     """Move the file's position table ``(1, N, D)`` to the model's grid."""
     table, own = found["backbone.pos_embed"], wanted["backbone.pos_embed"]
     token = "backbone.cls_token" in found
@@ -188,19 +190,3 @@ def _fit_positions(found: State, wanted: State, model: Sapiens) -> Tensor:
     if source is None or target is None:
         return table  # reported as a difference
     return resize_positions(table, source, target, num_prefix_tokens=int(token))
-
-
-def grid_of(num_patches: int) -> tuple[int, int] | None:
-    """Return the (rows, columns) of a position table: square, or 4:3 as in fine-tuned models."""
-    side = math.isqrt(num_patches)
-    if side * side == num_patches:
-        return side, side
-    unit = math.isqrt(num_patches // 12)
-    return (4 * unit, 3 * unit) if 12 * unit * unit == num_patches else None
-
-
-def _shape_of(state: State) -> str:
-    """Describe an encoder by what its tensors say."""
-    blocks = {m.group(1) for name in state if (m := re.search(r"layers\.(\d+)\.", name))}
-    kernel = state.get("backbone.patch_embed.weight", torch.empty(0, 0, 0, 0)).shape
-    return f"width {kernel[0]}, {len(blocks)} layers, patches of {kernel[-1]}"

@@ -29,6 +29,20 @@ HEAD = {
     "final_layer": "out",  # pose
     "conv_seg": "out",  # the others
 }
+# Official -> ours, below `neck.`: the decoder of pretraining
+MAE_DECODER = {
+    "mask_token": "mask_token",
+    "decoder_pos_embed": "pos_embed",
+    "decoder_embed": "embed",
+    "decoder_blocks.{i}.ln1": "layers.{i}.norm1",
+    "decoder_blocks.{i}.attn.qkv": "layers.{i}.attn.qkv",
+    "decoder_blocks.{i}.attn.proj": "layers.{i}.attn.proj",
+    "decoder_blocks.{i}.ln2": "layers.{i}.norm2",
+    "decoder_blocks.{i}.ffn.layers.0.0": "layers.{i}.mlp.fc1",
+    "decoder_blocks.{i}.ffn.layers.1": "layers.{i}.mlp.fc2",
+    "ln1": "norm",
+    "decoder_pred": "out",
+}
 POSE_HEAD, DENSE_HEAD = "head.", "decode_head."
 
 
@@ -38,6 +52,7 @@ def to_ours(key: str) -> str | None:
         ("backbone.", BACKBONE, "backbone."),
         (POSE_HEAD, HEAD, "head."),
         (DENSE_HEAD, HEAD, "head."),
+        ("neck.", MAE_DECODER, "decoder."),
     ):
         if key.startswith(prefix):
             found = _translate(key.removeprefix(prefix), table.items())
@@ -50,6 +65,9 @@ def to_official(key: str, *, pose: bool) -> str | None:
     if key.startswith("backbone."):
         found = _translate(key.removeprefix("backbone."), _reversed(BACKBONE))
         return None if found is None else f"backbone.{found}"
+    if key.startswith("decoder."):
+        found = _translate(key.removeprefix("decoder."), _reversed(MAE_DECODER))
+        return None if found is None else f"neck.{found}"
     if key.startswith("head."):
         last = "conv_seg" if pose else "final_layer"
         table = {theirs: ours for theirs, ours in HEAD.items() if theirs != last}

@@ -48,12 +48,17 @@ class Stub(dict[Any, Any]):
         return self
 
 
+def allowed_global(module: str, name: str) -> Any:
+    """Return what a pickle may name: builders of tensors, dtypes; ``None`` for all else."""
+    if module == "torch" and name in _DTYPES:
+        return _DTYPES[name]
+    return _ALLOWED.get((module, name))
+
+
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ALLOWED:
-            return _ALLOWED[module, name]
-        if module == "torch" and name in _DTYPES:
-            return _DTYPES[name]
+        if (found := allowed_global(module, name)) is not None:
+            return found
         if module in ("torch", "torch.storage") and name.endswith("Storage"):
             return getattr(torch, name, None) or getattr(torch.storage, name, Stub)
         return Stub

@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 from sapiens_lab.models.heads import DeconvHead
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.vit import ViT
-from sapiens_lab.weights.load import grid_of, load_weights, read_state
+from sapiens_lab.weights.architecture import grid_of
+from sapiens_lab.weights.files import read_weights
+from sapiens_lab.weights.load import load_weights
 from sapiens_lab.weights.names import to_official, to_ours
 
 
@@ -138,20 +140,21 @@ def test_a_truncated_file_is_named(tmp_path: Path, name: str) -> None:
         save_file(made().state_dict(), path)
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(ValueError, match=name):
-        read_state(path)
+        read_weights(path)
 
 
 def test_missing_and_empty_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent\.pth"):
-        read_state(tmp_path / "absent.pth")
+        read_weights(tmp_path / "absent.pth")
     (tmp_path / "list.pth").write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(ValueError, match=r"list\.pth"):
-        read_state(tmp_path / "list.pth")
+        read_weights(tmp_path / "list.pth")
 
 
 def test_names_that_are_not_official_stay_unknown() -> None:
     assert to_ours("backbone.layers.3.ffn.layers.0.0.bias") == "backbone.layers.3.mlp.fc1.bias"
     assert to_ours("decode_head.deconv_layers.9.weight") == "head.deconvs.3.weight"
     assert to_ours("backbone.layers.3.norm1.weight") is None
-    assert to_ours("neck.mask_token") is None
+    assert to_ours("neck.decoder_blocks.1.ln2.bias") == "decoder.layers.1.norm2.bias"
+    assert to_ours("neck.unknown") is None
     assert to_official("head.convs.1.bias", pose=False) == "decode_head.conv_layers.3.bias"

@@ -1,0 +1,75 @@
+"""The masked autoencoder against numbers recorded from the official code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sapiens_lab.losses.pretrain import MaskedPixelLoss, normalize_patches
+from sapiens_lab.models.mae import MaskedAutoencoder, patchify
+from sapiens_lab.models.masking import mask_by_noise
+from sapiens_lab.models.vit import SIZES, ViT, vit
+from sapiens_lab.weights.load import load_weights
+from sapiens_lab.weights.names import to_official, to_ours
+
+
+@pytest.fixture
+def config(shared: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((shared / "goldens/v1/config.json").read_text())
+    return content
+
+
+@torch.no_grad()
+def test_every_step_equals_the_official_one(shared: Path, config: dict[str, Any]) -> None:
+    folder = shared / "goldens/v1"
+    side = config["pretrain_size"]
+    backbone = ViT(
+        (side, side),
+        embed_dim=config["embed_dim"],
+        num_layers=config["depth"],
+        num_heads=config["num_heads"],
+        class_token=True,
+    )
+    model = MaskedAutoencoder(
+        backbone,
+        decoder_dim=config["mae_decoder_dim"],
+        decoder_layers=config["mae_decoder_depth"],
+        decoder_heads=config["mae_decoder_heads"],
+    ).eval()
+    report = load_weights(model, folder / "mae_epoch_1600.pth")
+    assert not report.initialised
+    assert not report.unused
+    io = load_file(folder / "mae_io.safetensors")
+    mask = mask_by_noise(io["noise"], ratio=config["mask_ratio"])
+    torch.testing.assert_close(mask.hidden.float(), io["mask"])
+    torch.testing.assert_close(mask.restore, io["ids_restore"])
+    latent = model.encode(io["image"], mask)
+    preds = model.decoder(latent, mask, backbone.grid)
+    patches = patchify(io["image"], config["patch_size"])
+    for ours, name in ((latent, "latent"), (preds, "pred"), (normalize_patches(patches), "target")):
+        assert (ours - io[name]).abs().max() < 1e-5, name
+    loss = MaskedPixelLoss()(preds, patches, mask.hidden)
+    assert abs(float(loss) - float(io["loss"])) < 1e-5
+
+
+@pytest.mark.parametrize("size", [name for name in SIZES if name.startswith("sapiens")])
+def test_the_released_sizes_have_the_official_tensors(size: Any) -> None:
+    """sapiens_v1 reference, section 2.2: names and shapes of a full MAE checkpoint."""
+    with torch.device("meta"):
+        backbone = vit(size, image_size=(1024, 1024), class_token=True)
+        state = MaskedAutoencoder(backbone).state_dict()
+    width, layers = SIZES[size].embed_dim, SIZES[size].num_layers
+    shapes = {to_official(name, pose=False): tuple(value.shape) for name, value in state.items()}
+    assert None not in shapes
+    assert all(to_ours(str(name)) in state for name in shapes)
+    assert len(shapes) == 12 * layers + 6 + 12 * 8 + 8
+    assert shapes["backbone.pos_embed"] == (1, 4097, width)
+    assert shapes["neck.decoder_pos_embed"] == (1, 4097, 512)
+    assert shapes["neck.decoder_embed.weight"] == (512, width)
+    assert shapes["neck.decoder_blocks.7.ffn.layers.0.0.weight"] == (2048, 512)
+    assert shapes["neck.decoder_pred.weight"] == (768, 512)
