@@ -54,8 +54,12 @@ class FirstBatch(Callback):
         if self._done or not trainer.is_global_zero:
             return
         self._done = True
-        pictures = [self.view.target(batch, i) for i in range(min(self.num_samples, len(batch)))]
-        write_picture(self.path, grid([pictures[i : i + 4] for i in range(0, len(pictures), 4)]))
+        pictures = [
+            picture
+            for i in range(min(self.num_samples, len(batch)))
+            for picture in (self.view.plain(batch, i), self.view.target(batch, i))
+        ]
+        write_picture(self.path, grid([pictures[i : i + 8] for i in range(0, len(pictures), 8)]))
 
 
 class SampleGrid(Callback):

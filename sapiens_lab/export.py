@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from sapiens_lab.data.datamodule import DataModule
-from sapiens_lab.data.transforms import PadBox, Stretch
+from sapiens_lab.data.framing import Stretch
+from sapiens_lab.data.transforms import PadBox
 from sapiens_lab.learner import Learner
 from sapiens_lab.weights.model import save_model
 

@@ -80,6 +80,15 @@ class Learner(L.LightningModule):
         self.log_dict(shown, batch_size=len(batch), prog_bar=True)
         return terms["loss"]
 
+    def on_validation_batch_start(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Seed the batch by its number: random masks are the same in every evaluation."""
+        entropy = [self.seed, self.global_rank, batch_idx]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+    on_test_batch_start = on_validation_batch_start
+
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the predictions of a batch."""
         return {"predictions": self._evaluate(batch)}

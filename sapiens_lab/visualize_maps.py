@@ -143,6 +143,22 @@ class NormalView(_MapView):
         return picture
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconstructionView(_MapView):
+    """What a masked autoencoder was shown, what it made of it, and that pasted into the gaps."""
+
+    def target(self, batch: Batch, index: int) -> Picture:
+        """Return sample ``index`` as it is: it is its own truth."""
+        return self.plain(batch, index)
+
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+        """Return what was visible, the reconstruction, and the hidden patches pasted."""
+        layers = (prediction.masked, prediction.reconstructed, prediction.pasted)
+        return np.hstack(
+            [self._resized(layer.permute(1, 2, 0).cpu().numpy().copy()) for layer in layers]
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class SideBySide:
     """The views of several tasks in one row; a prediction is a dictionary by the same names."""

@@ -141,7 +141,7 @@ class CropToBox:
         """Return the sample with the crop planned."""
         height, width = self.image_size
         box = geometry.grow_to_aspect(sample.bbox, width / height)
-        return _frame(sample, geometry.crop(box, self.image_size), self.image_size)
+        return frame(sample, geometry.crop(box, self.image_size), self.image_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,70 +183,6 @@ class RequireKeypoints:
         return sample if count >= self.min_inside else None
 
 
-# ---- the whole picture: what dense tasks look at -------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Make the whole picture the input, whatever its aspect; the official dense evaluation."""
-
-    image_size: tuple[int, int]  # (height, width)
-
-    def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample with the resize planned."""
-        return _frame(sample, geometry.resize(sample.image.size, self.image_size), self.image_size)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RandomScaledCrop:
-    """Resize by a random factor and cut a window out, as the official dense recipes do.
-
-    The factor 1 is the one at which the picture just fits the input, long side to long side
-    (``RandomResize`` with ``keep_ratio``). Where the resized picture is smaller than the input,
-    the window is the whole of it, stretched. A window in which one class covers more than
-    ``max_share`` is drawn again (``RandomCrop`` with ``cat_max_ratio``).
-    """
-
-    image_size: tuple[int, int]  # (height, width)
-    ratio: tuple[float, float] = (0.2, 2.0)
-    max_share: float = 0.75  # has no effect without labels
-    tries: int = 10
-
-    def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample with one resize planned that shows the window."""
-        height, width = sample.image.size
-        target = sorted(self.image_size)
-        fit = min(target[1] / max(height, width), target[0] / min(height, width))
-        factor = fit * rng.uniform(*self.ratio)
-        extent = np.minimum(np.array(self.image_size) / factor, (height, width))  # source pixels
-        for attempt in range(self.tries + 1):
-            corner = rng.random(2) * ((height, width) - extent)
-            if attempt == self.tries or self._is_varied(sample, corner, extent):
-                break
-        # The window spans whole pixels: from half a pixel before the first centre.
-        scale_y, scale_x = np.array(self.image_size) / extent
-        matrix = np.array(
-            [
-                [scale_x, 0.0, (0.5 - corner[1]) * scale_x - 0.5],
-                [0.0, scale_y, (0.5 - corner[0]) * scale_y - 0.5],
-            ]
-        )
-        return _frame(sample, matrix, self.image_size)
-
-    def _is_varied(
-        self, sample: Sample, corner: NDArray[np.float64], extent: NDArray[np.float64]
-    ) -> bool:
-        if sample.labels is None or self.max_share >= 1:
-            return True
-        top, left = corner.astype(int)
-        bottom, right = np.ceil(corner + extent).astype(int)
-        step = max(1, int(extent.min() / 128))  # a share needs no more pixels than that
-        window = sample.labels.ids[top:bottom:step, left:right:step]
-        counts = np.bincount(window.ravel(), minlength=256)
-        counts[sample.labels.ignore_index] = 0
-        return bool((counts > 0).sum() > 1 and counts.max() < self.max_share * counts.sum())
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomRotate:
     """Turn the picture about the middle of the box, by any angle up to ``max_deg`` either way."""
@@ -262,7 +198,7 @@ class RandomRotate:
         return sample.move(geometry.rotate(angle, geometry.bbox_center(sample.bbox)))
 
 
-def _frame(sample: Sample, matrix: Matrix, size: tuple[int, int]) -> Sample:
+def frame(sample: Sample, matrix: Matrix, size: tuple[int, int]) -> Sample:
     """Plan a step after which the input is the box."""
     return sample.move(matrix, np.array([0, 0, size[1] - 1, size[0] - 1], np.float32))
 

@@ -1,0 +1,152 @@
+"""The catalog of released models, and what happens when one is fetched; without a network."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+
+from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.models.vit import SIZES
+from sapiens_lab.weights import hub
+from sapiens_lab.weights.catalog import Card, find_card, list_models
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    return folder
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, outcome: Any) -> list[tuple[str, str]]:
+    """Let the hub's client return a path or raise; return the calls it gets."""
+    calls = []
+
+    def download(repo: str, file: str, *, revision: str) -> str:
+        calls.append((repo, file))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return str(outcome)
+
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    return calls
+
+
+def refusal(kind: type[Exception], status: int) -> Exception:
+    request = httpx.Request("GET", "https://hub/file")
+    return kind("no", response=httpx.Response(status, request=request))  # type: ignore[call-arg]
+
+
+def test_every_card_is_complete() -> None:
+    cards = list_models()
+    assert len(cards) == 26
+    assert len({card.name for card in cards}) == 26
+    for card in cards:
+        assert f"sapiens_{card.size}" in SIZES
+        assert card.file.startswith(f"sapiens_{card.size}_")
+        assert card.patch_padding == (2 if card.task in ("pose", "normal") else 0)
+        assert card.licence == "CC-BY-NC-4.0"
+        if card.task == "pose":
+            assert Skeleton.load(str(card.outputs)).num_keypoints in (17, 133, 308)
+        elif card.task == "segmentation":
+            assert Parts.load(str(card.outputs)).num_classes == 28
+
+
+def test_a_name_is_fetched_and_its_licence_said_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "weights.pth"
+    torch.save({}, file)
+    calls = answer(monkeypatch, file)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            path, card = hub.locate("sapiens-pose-0.3b")
+    assert path == file
+    assert card == find_card("sapiens-pose-0.3b")
+    expected = ("facebook/sapiens-pose-0.3b", "sapiens_0.3b_goliath_best_goliath_AP_573.pth")
+    assert calls == [expected, expected]
+    assert caplog.text.count("CC-BY-NC-4.0") == 1
+
+
+def test_a_local_file_of_a_released_name_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "sapiens_1b_render_people_epoch_88_torchscript.pt2"
+    path.touch()
+    assert hub.locate(path)[1] == find_card("sapiens-depth-1b")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "parts"),
+    [
+        (refusal(GatedRepoError, 403), ["https://huggingface.co/noahcao", "accept", "HF_TOKEN"]),
+        (refusal(RepositoryNotFoundError, 404), ["https://huggingface.co/noahcao", "private"]),
+        (refusal(RemoteEntryNotFoundError, 404), ["has no file", "tree/main"]),
+        (LocalEntryNotFoundError("offline"), ["HF_HUB_OFFLINE", "https://huggingface.co/noahcao"]),
+        (ConnectionError("reset"), ["broke off"]),
+    ],
+)
+def test_a_refusal_says_where_to_go(
+    monkeypatch: pytest.MonkeyPatch, outcome: Exception, parts: list[str]
+) -> None:
+    answer(monkeypatch, outcome)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # its text is checked below
+        hub.locate("sapiens-pose-2b-coco17")
+    assert all(part in str(caught.value) for part in parts)
+
+
+def test_no_room_is_said_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, OSError(errno.ENOSPC, "full"))
+    card = find_card("sapiens-depth-2b")
+    assert card is not None
+    with pytest.raises(OSError, match=r"no room left.*HF_HOME"):
+        hub.fetch(card)
+    usage = shutil.disk_usage(".")._replace(free=10**9)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match=r"8\.6 GB .* has 1\.0 GB left"):
+        hub.fetch(card)
+
+
+def test_another_file_than_the_released_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"other")
+    answer(monkeypatch, file)
+    card: Card = replace(list_models()[0], sha256="0" * 64)
+    with pytest.raises(ValueError, match="checksum"):
+        hub.fetch(card)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("sapiens-pose-0.3", "did you mean sapiens-pose-0.3b"),
+        ("absent.pth", "there is no such file"),
+        ("folder/absent", "there is no such file"),
+    ],
+)
+def test_a_name_that_is_none_is_answered(source: str, message: str) -> None:
+    with pytest.raises(FileNotFoundError, match=message):
+        hub.locate(source)
+
+
+def test_a_file_of_the_hub_by_its_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = answer(monkeypatch, tmp_path)
+    hub.locate("hf://me/my-model/weights/model.safetensors")
+    assert calls == [("me/my-model", "weights/model.safetensors")]
