@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
+from sapiens_lab.data import photometric
 from sapiens_lab.data import transforms as T
 from sapiens_lab.data.datamodule import DataModule
 from sapiens_lab.data.loading import EpochSampler, Key, TransformedDataset
@@ -14,7 +15,7 @@ STEPS = {
     "augment": T.RandomShiftScaleRotate(),
     "crop": T.CropToBox(SIZE),
     "warp": T.Warp(SIZE),
-    "hole": T.CoarseDropout(),
+    "hole": photometric.CoarseDropout(),
 }
 
 

@@ -1,0 +1,209 @@
+"""Models from files and back, the command around them, and equality through every container."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import sapiens_lab
+from sapiens_lab.models.heads import DeconvHead, MultiHead
+from sapiens_lab.models.mae import MaskedAutoencoder
+from sapiens_lab.models.sapiens import Sapiens
+from sapiens_lab.models.timm_encoder import TimmEncoder
+from sapiens_lab.models.vit import SIZES, ViT, vit
+from sapiens_lab.weights.architecture import read_architecture
+from sapiens_lab.weights.command import main
+from sapiens_lab.weights.model import load_model, save_model
+from sapiens_lab.weights.names import to_official
+from tests.weights.test_load import made, official, same
+
+IMAGE = torch.randint(0, 255, (1, 3, 64, 48), dtype=torch.uint8)
+
+
+def write_official(path: Path, model: Sapiens, *, pose: bool = True) -> Path:
+    state = OrderedDict((str(to_official(k, pose=pose)), v) for k, v in model.state_dict().items())
+    torch.save({"state_dict": state, "meta": {}}, path)
+    return path
+
+
+def test_a_file_becomes_the_model_that_wrote_it(tmp_path: Path) -> None:
+    source = made(seed=3, patch_padding=2)
+    path = write_official(tmp_path / "pose.pth", source)
+    assert same(load_model(path, num_heads=2), source)
+    assert not same(load_model(path, num_heads=2, patch_padding=0), source)
+
+
+@pytest.mark.parametrize(("outputs", "task"), [(1, "depth"), (3, "normal"), (20, "segmentation")])
+def test_the_task_is_read_off_the_outputs(tmp_path: Path, outputs: int, task: Any) -> None:
+    path = write_official(tmp_path / "dense.pth", made(outputs), pose=False)
+    load_model(path, task=task, num_heads=2)
+    with pytest.raises(ValueError, match=f"is a model for {task}, not for pose"):
+        load_model(path, task="pose", num_heads=2)
+
+
+def test_what_the_tensors_do_not_say_must_be_given(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "pose.pth", made())
+    with pytest.raises(ValueError, match=r"width of 16 is not known.*num_heads="):
+        load_model(path)
+
+
+@torch.no_grad()
+def test_another_size_of_picture(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "pose.pth", made())
+    model = load_model(path, num_heads=2, image_size=(96, 80))
+    assert isinstance(model, Sapiens)
+    assert model(torch.zeros(1, 3, 96, 80)).shape == (1, 5, 24, 20)
+
+
+@torch.no_grad()
+def test_an_encoder_alone_gives_features(tmp_path: Path) -> None:
+    source = made(image_size=(64, 64), class_token=True)
+    state = {k.removeprefix("backbone."): v for k, v in official(source).items() if "head" not in k}
+    torch.save(state, tmp_path / "clean.pth")
+    model = load_model(tmp_path / "clean.pth", num_heads=2)
+    assert isinstance(model, Sapiens)
+    image = torch.rand(1, 3, 64, 64) * 255
+    torch.testing.assert_close(model(image), source.backbone(source.normalize(image)))
+    first, last = model.features(image, layers=[0, -1])
+    assert first.shape == last.shape == (1, 16, 4, 4)
+
+
+def multi() -> Sapiens:
+    def head(dim: int) -> MultiHead:
+        def one(d: int) -> DeconvHead:
+            return DeconvHead(d, out_channels=3, deconv_channels=[4], conv_channels=[])
+
+        return MultiHead(dim, heads={"pose": one, "normal": one})
+
+    return Sapiens(ViT((64, 48), embed_dim=16, num_layers=1, num_heads=2), head=head)
+
+
+def timm() -> Sapiens:
+    return Sapiens(
+        TimmEncoder("vit_tiny_patch16_224", image_size=(64, 48)),
+        head=lambda d: DeconvHead(d, out_channels=3, deconv_channels=[4], conv_channels=[4]),
+    )
+
+
+@pytest.mark.parametrize("make", [made, multi, timm])
+@torch.no_grad()
+def test_an_export_comes_back_whole(tmp_path: Path, make: Any) -> None:
+    source = make().eval()
+    folder = save_model(source, tmp_path / "export", task={"name": "pose", "licence": "X"})
+    for place in (folder, folder / "model.safetensors"):
+        model = load_model(place)
+        expected, found = source(IMAGE), model(IMAGE)
+        torch.testing.assert_close(found, expected)
+    assert not list(folder.glob(".*"))
+
+
+@torch.no_grad()
+def test_a_masked_autoencoder_comes_back_whole(tmp_path: Path) -> None:
+    backbone = ViT((64, 48), embed_dim=16, num_layers=1, num_heads=2, class_token=True)
+    source = MaskedAutoencoder(backbone, decoder_dim=8, decoder_layers=1, decoder_heads=2).eval()
+    model = load_model(save_model(source, tmp_path / "export", task={"name": "pretrain"}))
+    assert isinstance(model, MaskedAutoencoder)
+    mask = source.masking(1, (4, 3), IMAGE.device)
+    torch.testing.assert_close(model(IMAGE, mask).patches, source(IMAGE, mask).patches)
+
+
+@pytest.mark.parametrize("size", [name for name in SIZES if name.startswith("sapiens")])
+def test_the_released_sizes_are_read_off_their_shapes(size: Any) -> None:
+    with torch.device("meta"):
+        model = Sapiens(
+            vit(size, image_size=(1024, 768), patch_padding=2),
+            head=lambda d: DeconvHead(
+                d, out_channels=308, deconv_channels=[768] * 2, conv_channels=[768] * 2
+            ),
+        )
+        shape = read_architecture(model.state_dict(), patch_padding=2)
+        again = shape.build()
+    assert shape.num_heads == SIZES[size].num_heads
+    assert shape.image_size == (1024, 768)
+    shapes = {k: v.shape for k, v in model.state_dict().items()}
+    assert {k: v.shape for k, v in again.state_dict().items()} == shapes
+
+
+def test_the_command_converts_and_verifies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = made(seed=5, patch_padding=2).eval()
+    path = write_official(tmp_path / "pose.pth", source)
+    assert main(["convert", str(path), str(tmp_path / "out"), "--num-heads", "2"]) == 0
+    with torch.no_grad():
+        image = torch.randn(2, 3, 64, 48)
+        output = source.head(source.backbone(image))
+    save_file({"image": image, "output": output}, tmp_path / "io.safetensors")
+    assert main(["verify", str(tmp_path / "out"), str(tmp_path / "io.safetensors")]) == 0
+    assert "equal: largest difference" in capsys.readouterr().out
+    save_file({"image": image, "output": output + 1e-3}, tmp_path / "io.safetensors")
+    assert main(["verify", str(tmp_path / "out"), str(tmp_path / "io.safetensors")]) == 1
+    assert "DIFFERENT" in capsys.readouterr().out
+    assert main(["convert", str(path), str(tmp_path / "out"), "--num-heads", "2"]) == 1
+    assert "already holds a model" in capsys.readouterr().err
+
+
+def test_a_convert_that_breaks_off_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_official(tmp_path / "pose.pth", made())
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sapiens_lab.weights.model.save_file", broken)
+    with pytest.raises(KeyboardInterrupt):
+        main(["convert", str(path), str(tmp_path / "out"), "--num-heads", "2"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert "sapiens-normal-2b" in capsys.readouterr().out
+    assert main(["show", "sapiens-pose-1b"]) == 0
+    assert "https://huggingface.co/facebook/sapiens-pose-1b" in capsys.readouterr().out
+    assert main(["download", "sapiens-pose-1"]) == 1
+    assert "sapiens-pose-1b" in capsys.readouterr().err
+
+
+@torch.no_grad()
+def test_one_model_through_four_containers(tmp_path: Path) -> None:
+    source = made(seed=7, patch_padding=2).eval().requires_grad_(False)
+    write_official(tmp_path / "a.pth", source)
+
+    class Official(torch.nn.Module):
+        """Modules under the official names, as the exporter traced them."""
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = source.head(source.backbone(image))
+            return out
+
+    wrapper = Official()
+    for name, value in official(source).items():
+        owner: torch.nn.Module = wrapper
+        *path, leaf = name.split(".")
+        for part in path:
+            if not hasattr(owner, part):
+                owner.add_module(part, torch.nn.Module())
+            owner = getattr(owner, part)
+        owner.register_parameter(leaf, torch.nn.Parameter(value.clone()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(wrapper, torch.zeros(1, 3, 64, 48)).save(str(tmp_path / "b.pt2"))
+    save_file(dict(official(source)), tmp_path / "c.safetensors")
+    save_model(source, tmp_path / "d", task={"name": "pose"})
+    for name in ("a.pth", "b.pt2", "c.safetensors", "d"):
+        assert same(load_model(tmp_path / name, num_heads=2, task="pose"), source), name
+
+
+def test_the_public_names_are_imported_when_they_are_used() -> None:
+    for name in sapiens_lab.__all__:
+        assert getattr(sapiens_lab, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = sapiens_lab.nothing
