@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sapiens_lab import cli
 from sapiens_lab.data.datamodule import DataModule
+from sapiens_lab.models.mae import Reconstruction
 
 CONFIGS = cli.config_folder()
 EXPERIMENTS = sorted(
@@ -87,4 +88,6 @@ def _has_root(experiment: str) -> bool:
 
 
 def _tensors(output: Any) -> list[torch.Tensor]:
+    if isinstance(output, Reconstruction):
+        return [output.patches]
     return list(output.values()) if isinstance(output, dict) else [output]

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sapiens_lab.data.datasets.image_folder import ImageFolder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for i in range(20):
+        path = tmp_path / f"day{i % 3}" / f"{i:03d}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), np.full((12, 10, 3), i, np.uint8))
+    (tmp_path / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def test_a_tree_is_divided_without_overlap(tree: Path) -> None:
+    train = ImageFolder(tree, split="train", val_fraction=0.2)
+    val = ImageFolder(tree, split="val", val_fraction=0.2)
+    assert (len(train), len(val)) == (16, 4)
+    assert not set(train.names) & set(val.names)
+    sample = train[3]
+    assert sample.image.pixels.shape == (12, 10, 3)
+    assert sample.bbox.tolist() == [0, 0, 9, 11]
+    assert int(Path(sample.meta.path).stem) == sample.image.pixels[0, 0, 0]
+
+
+def test_folders_of_splits_are_used_where_there_are_any(tree: Path) -> None:
+    (tree / "train").mkdir()
+    (tree / "val").mkdir()
+    for i, name in enumerate(("train", "train", "val")):
+        cv2.imwrite(str(tree / name / f"x{i}.jpg"), np.zeros((8, 8, 3), np.uint8))
+    assert ImageFolder(tree, split="train").names == ["train/x0.jpg", "train/x1.jpg"]
+    assert ImageFolder(tree, split="val").names == ["val/x2.jpg"]
+
+
+def test_a_broken_picture_is_named_or_skipped(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = ImageFolder(tree, split="train")
+    broken = tree / data.names[2]
+    broken.write_bytes(broken.read_bytes()[:40])
+    with pytest.raises(ValueError, match=f"{broken.name}.*on_error=skip"):
+        data[2]
+    data = ImageFolder(tree, split="train", on_error="skip")
+    with caplog.at_level(logging.WARNING):
+        assert data[2].meta.path == str(tree / data.names[3])
+        assert data[2].meta.path == str(tree / data.names[3])
+    assert caplog.text.count(broken.name) == 1
+
+
+def test_no_folder_and_no_picture_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"data\.root=.*absent is not a folder"):
+        ImageFolder(tmp_path / "absent", split="train")
+    with pytest.raises(FileNotFoundError, match="no picture below"):
+        ImageFolder(tmp_path, split="train")
