@@ -74,7 +74,7 @@ def find_annotations(root: Path, split: Split, skeleton: Skeleton, given: str | 
     raise FileNotFoundError(
         f"no {split} annotations with the {skeleton.num_keypoints} keypoints of "
         f"{skeleton.name!r} below {root}. "
-        + ("Looked at:\n" + "\n".join(faults) if faults else "There is no JSON file in it, ")
+        + ("Looked at:\n" + "\n".join(faults) if faults else "There is no JSON file in it.")
         + f"\nName the file with data.{split}.annotation_file=FILE, or the keypoint set with "
         "skeleton=FILE (the annotation file itself will do)"
     )
