@@ -53,7 +53,7 @@ class WeightedCrossEntropy(nn.Module):
         ignore_index: int = 255,
     ) -> None:
         super().__init__()
-        self.needs_counts = class_weights == "auto"
+        self.was_counted = self.needs_counts = class_weights == "auto"
         given = None if isinstance(class_weights, str) else class_weights
         weights = None if given is None else torch.tensor(given).float()
         # The config is where weights come from; a checkpoint does not repeat them.
@@ -62,9 +62,20 @@ class WeightedCrossEntropy(nn.Module):
 
     def balance(self, counts: NDArray[np.int64]) -> Tensor:
         """Take weights from how many pixels each class ``(C,)`` has, and return them ``(C,)``."""
-        self.class_weights = balanced_weights(counts)
+        device = None if self.class_weights is None else self.class_weights.device
+        self.class_weights = balanced_weights(counts).to(device)
         self.needs_counts = False
         return self.class_weights
+
+    def get_extra_state(self) -> Tensor:
+        """Let a checkpoint carry counted weights: an evaluation has no training set to count."""
+        counted = self.was_counted and self.class_weights is not None
+        return self.class_weights if counted else torch.empty(0)  # type: ignore[return-value]
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take counted weights back, where the config asks for them."""
+        if self.was_counted and len(state):
+            self.class_weights, self.needs_counts = state.float(), False
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Compare ``logits (B, C, H, W)`` with ``labels (B, H, W)`` int64; a scalar.
@@ -83,7 +94,7 @@ class WeightedCrossEntropy(nn.Module):
         losses = F.cross_entropy(
             logits.float(),
             labels,
-            weight=self.class_weights,
+            weight=None if self.class_weights is None else self.class_weights.to(logits.device),
             ignore_index=self.ignore_index,
             reduction="none",  # CUDA's own sum is not deterministic
         )
