@@ -139,12 +139,22 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
         )
         log.info("%s", report)
         learner.origin = {"weights": report.source, "licence": report.licence}
+    instantiate(config.tune)(learner.model)
+    if _is_main_process():
+        _describe(config, learner.model)
     objects = {
         name: list(instantiate(config[name] or {}, _convert_="all").values())
         for name in ("callbacks", "logger")
     }
     trainer = instantiate(config.trainer, _convert_="all", **objects)
     return learner, datamodule, trainer
+
+
+def _describe(config: DictConfig, model: Any) -> None:
+    from sapiens_lab.tune import describe
+
+    size = (int(config.image_size[0]), int(config.image_size[1]))
+    log.info("%s", describe(model, batch_size=config.data.batch_size, image_size=size))
 
 
 def _check_sweep(config: DictConfig) -> None:

@@ -15,6 +15,7 @@ from sapiens_lab.data.datamodule import DataModule
 from sapiens_lab.data.framing import Stretch
 from sapiens_lab.data.transforms import PadBox
 from sapiens_lab.learner import Learner
+from sapiens_lab.tune import lora_scale, merge_lora
 from sapiens_lab.weights.model import save_model
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,10 @@ class Export(Callback):
         assert isinstance(pl_module, Learner)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]  # set by the Trainer
         card = {**pl_module.task.card(), **frame_of(datamodule), **pl_module.origin}
-        save_model(pl_module.model, self.folder, task=card, state=_best_state(trainer))
+        state = _best_state(trainer) or pl_module.model.state_dict()
+        if (scale := lora_scale(pl_module.model)) is not None:
+            state = merge_lora(state, scale=scale)
+        save_model(pl_module.model, self.folder, task=card, state=state)
         log.info("for others and for inference: %s", self.folder)
 
 

@@ -105,6 +105,7 @@ class ViT(nn.Module):
         self.embed_dim, self.num_heads, self.mlp_ratio = embed_dim, num_heads, mlp_ratio
         self.patch_size, self.patch_padding = patch_size, patch_padding
         self.activation_checkpointing = activation_checkpointing
+        self.num_frozen = 0  # blocks from the bottom that run without a graph, embedding included
         self.grid = self.grid_of(image_size)
         self.patch_embed = nn.Conv2d(
             3, embed_dim, patch_size, stride=patch_size, padding=patch_padding
@@ -125,6 +126,18 @@ class ViT(nn.Module):
     def num_prefix_tokens(self) -> int:
         """Tokens before those of the patches."""
         return 0 if self.cls_token is None else 1
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing of the encoder trains."""
+        return self.num_frozen == len(self.layers)
+
+    def train(self, mode: bool = True) -> ViT:
+        """Switch to training mode, frozen blocks excepted: they drop nothing."""
+        super().train(mode)
+        for layer in self.layers[: self.num_frozen]:
+            layer.eval()
+        return self
 
     def grid_of(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Return the (rows, columns) of patches of a picture.
@@ -161,7 +174,9 @@ class ViT(nn.Module):
 
     def forward_tokens(self, image: Tensor) -> Tensor:
         """Return all tokens ``(B, N, D)`` after the final norm, the class token first."""
-        return self.encode(self.embed(image))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.num_frozen == 0):
+            tokens = self.embed(image)
+        return self.encode(tokens)
 
     def embed(self, image: Tensor) -> Tensor:
         """Cut the picture into tokens ``(B, N, D)`` that know their place."""
@@ -177,12 +192,16 @@ class ViT(nn.Module):
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Run tokens ``(B, N, D)`` through the blocks and the final norm."""
-        for layer in self.layers:
+        with torch.no_grad():
+            for layer in self.layers[: self.num_frozen]:
+                tokens = layer(tokens)
+        for layer in self.layers[self.num_frozen :]:
             if self.activation_checkpointing and torch.is_grad_enabled():
                 tokens = checkpoint(layer, tokens, use_reentrant=False)
             else:
                 tokens = layer(tokens)
-        normed: Tensor = self.norm(tokens)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
+            normed: Tensor = self.norm(tokens)
         return normed
 
     def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
