@@ -25,6 +25,7 @@ from sapiens_lab.weights.catalog import find_card, list_models, near_names
 from sapiens_lab.weights.files import CONFIG, read_weights
 from sapiens_lab.weights.hub import fetch
 from sapiens_lab.weights.model import load_model, save_model, task_of
+from sapiens_lab.weights.publish import push_to_hub
 
 TOLERANCE = 1e-5  # largest absolute difference that float32 on another machine explains
 
@@ -65,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="safetensors with `image` (B, 3, H, W), normalised, and `output`",
     )
+    push = add("push", _push, "publish an export on the hub, privately, with a card")
+    push.add_argument("folder", type=Path, help="an export's folder")
+    push.add_argument("repo", help="owner/name")
+    push.add_argument("--licence", help="where the weights came with none")
+    push.add_argument("--public", action="store_true", help="visible to everybody")
     for command in (convert, verify):
         command.add_argument("--num-heads", type=int, help="of widths that were never released")
         command.add_argument("--decoder-heads", type=int, help="of a masked autoencoder's decoder")
@@ -158,6 +164,17 @@ def _verify(arguments: argparse.Namespace, console: Console) -> int:
         f"(allowed {TOLERANCE:g}) over {wanted.numel():,} values up to {wanted.abs().max():.3g}"
     )
     return 0 if equal else 1
+
+
+def _push(arguments: argparse.Namespace, console: Console) -> int:
+    page = push_to_hub(
+        arguments.folder,
+        arguments.repo,
+        private=not arguments.public,
+        licence=arguments.licence,
+    )
+    console.print(page)
+    return 0
 
 
 def _load(
