@@ -29,7 +29,7 @@ from sapiens_lab.runs import Command, prepare_command, record_run
 log = logging.getLogger(__name__)
 
 # User mistakes: their message says what to do, so a trace would only hide it.
-_USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError)
+_USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, FloatingPointError)
 
 
 def config_folder() -> Path:

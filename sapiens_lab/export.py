@@ -41,7 +41,7 @@ class Export(Callback):
         if (scale := lora_scale(pl_module.model)) is not None:
             state = merge_lora(state, scale=scale)
         save_model(pl_module.model, self.folder, task=card, state=state)
-        log.info("for others and for inference: %s", self.folder)
+        log.info("exported for load_model and weights=: %s", self.folder)
 
 
 def frame_of(data: DataModule) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from torchmetrics import MeanMetric
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.tasks.task import Task
 
+log = logging.getLogger(__name__)
+
+MAX_SKIPPED = 10  # steps in a row without a finite gradient, until a run gives up
 CHECKPOINT_KEY = "sapiens_lab"  # where a checkpoint says what it was trained for
 
 
@@ -50,6 +54,8 @@ class Learner(L.LightningModule):
         # Lightning's own mean over processes rounds down the number of samples.
         self._means: dict[str, MeanMetric] = {}
         self.undefined: dict[str, str] = {}  # numbers the last evaluation could not give, and why
+        self._skipped = 0  # steps in a row without a finite gradient
+        self._samples: list[str] = []  # of the last training batch
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         if compile:
             self.model.compile()
@@ -75,6 +81,7 @@ class Learner(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
+        self._samples = [meta.path for meta in batch.meta]
         terms = _with_total(self.task.compute_loss(self.model(batch.image), batch))
         shown = {f"train/{name}": value.detach() for name, value in terms.items()}
         self.log_dict(shown, batch_size=len(batch), prog_bar=True)
@@ -122,6 +129,48 @@ class Learner(L.LightningModule):
         self._means.clear()
         numbers, self.undefined = self.task.compute_metrics()
         self.log_dict({f"{stage}/{name}": value for name, value in (losses | numbers).items()})
+
+    # ---- divergence ------------------------------------------------------------------------------
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip, and skip a step whose gradient is not finite.
+
+        Gradients are averaged over processes by now, so all of them skip the same step.
+
+        Raises:
+            FloatingPointError: too many steps in a row; the weights are still those from before.
+        """
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm=float("inf"))
+        if bool(torch.isfinite(norm)):
+            self._skipped = 0
+            self.clip_gradients(
+                optimizer,
+                gradient_clip_val=gradient_clip_val,
+                gradient_clip_algorithm=gradient_clip_algorithm,
+            )
+            return
+        for parameter in parameters:
+            parameter.grad = None  # the optimiser leaves it, its moments and its decay alone
+        self._skipped += 1
+        step, shown = self.trainer.global_step, ", ".join(self._samples[:4])
+        log.warning(
+            "step %d skipped: the gradient's norm is %s; its samples: %s, ...",
+            step,
+            float(norm),
+            shown,
+        )
+        if self._skipped >= MAX_SKIPPED:
+            raise FloatingPointError(
+                f"{MAX_SKIPPED} steps in a row had no finite gradient, the last of them step "
+                f"{step}. The weights are from before; last.ckpt holds them. Lower optimizer.lr, "
+                "lengthen scheduler.warmup, or look at the samples named above"
+            )
 
     # ---- optimiser and checkpoint ----------------------------------------------------------------
 

@@ -127,13 +127,17 @@ def describe(model: nn.Module, *, batch_size: int, image_size: tuple[int, int]) 
     """
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    states = 4 * (total + 3 * trained) / GIB
-    activations = batch_size * _activations(model, image_size) * 4 / GIB
+    states = 4 * (total + 3 * trained)
+    activations = 4 * batch_size * _activations(model, image_size)
     return (
-        f"{total / 1e6:.1f} M parameters, {trained / 1e6:.1f} M ({trained / total:.1%}) of them "
-        f"trained; about {states + activations:.1f} GiB a device in float32: {states:.1f} for "
-        f"weights, gradients and AdamW, {activations:.1f} for a batch of {batch_size}"
+        f"{total / 1e6:.1f} M parameters, {trained / 1e6:.1f} M ({trained / total:.0%}) of them "
+        f"trained; a step takes about {_size(states)} for weights, gradients and AdamW and "
+        f"{_size(activations)} for a batch of {batch_size} (an estimate, in float32)"
     )
+
+
+def _size(count: float) -> str:
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / 2**20:.0f} MiB"
 
 
 def _activations(model: nn.Module, image_size: tuple[int, int]) -> float:

@@ -1,7 +1,10 @@
-"""A callback that breaks a run off, as Ctrl-C or a failing disk would."""
+"""Callbacks that break a run off, as Ctrl-C, a power cut or a diverging loss would."""
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
@@ -20,3 +23,27 @@ class Interrupt(Callback):
     def on_train_batch_start(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
         if trainer.global_step == self.step:
             raise KeyboardInterrupt
+
+
+class Kill(Interrupt):
+    """End the process before a training step, without a word to it."""
+
+    def on_train_batch_start(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Poison(Callback):
+    """Make one gradient NaN in some steps.
+
+    Args:
+        steps: numbers of the batches.
+    """
+
+    def __init__(self, *, steps: Sequence[int]) -> None:
+        self.steps, self.seen = set(steps), -1
+
+    def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
+        self.seen += 1
+        if self.seen in self.steps:
+            next(p for p in pl_module.parameters() if p.grad is not None).grad.mul_(float("nan"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -248,3 +249,40 @@ def test_rows_of_the_metrics_file_are_complete(commands: Commands) -> None:
     validated = [row for row in rows if row["val/PCK"]]
     assert len(validated) == 1
     assert all(math.isfinite(float(v)) for v in validated[0].values() if v)
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(commands: Commands) -> None:
+    commands.train()
+    words = ["experiment_name=cut", "+callbacks.cut._target_=tests.interrupt.Kill"]
+    script = [sys.executable, str(ROOT / "train.py"), *TINY, *words, "+callbacks.cut.step=4"]
+    result = subprocess.run(
+        script, cwd=commands.cwd, capture_output=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert result.returncode == -signal.SIGKILL
+    [cut] = commands.runs("cut")
+    commands.train(f"resume={cut}/checkpoints/last.ckpt", "~callbacks.cut", tiny=False)
+    whole = commands.runs()[0]
+    a, b = (
+        torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for run in (whole, cut)
+    )
+    for name in a:
+        torch.testing.assert_close(b[name], a[name], msg=name)
+
+
+def test_steps_without_a_finite_gradient_are_skipped_and_named(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("+callbacks.p._target_=tests.interrupt.Poison", "data.batch_size=2")
+    commands.train(*words, "+callbacks.p.steps=[1,2]")
+    said = capsys.readouterr().out
+    assert "step 1 skipped: the gradient's norm is nan; its samples: " in said
+    assert "step 2 skipped" in said
+    run = commands.runs()[-1]
+    assert all(math.isfinite(loss) for loss in losses(run).values())
+    with pytest.raises(SystemExit):
+        commands.train(*words, f"+callbacks.p.steps={list(range(1, 30))}".replace(" ", ""))
+    assert "10 steps in a row" in capsys.readouterr().err
+    state = torch.load(commands.runs()[-1] / "checkpoints/last.ckpt", weights_only=True)
+    assert all(v.isfinite().all() for v in state["state_dict"].values() if v.is_floating_point())
