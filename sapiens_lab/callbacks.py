@@ -73,8 +73,6 @@ class SampleGrid(Callback):
         num_samples: rows of the grid.
     """
 
-    titles = ("input", "truth", "prediction")
-
     def __init__(self, view: View, *, folder: str, num_samples: int = 8) -> None:
         self.view, self.folder, self.num_samples = view, Path(folder), num_samples
         self._rows: list[list[Picture]] = []
@@ -98,7 +96,8 @@ class SampleGrid(Callback):
             pairs = [
                 rows[i] + (rows[i + half] if i + half < len(rows) else []) for i in range(half)
             ]
-            picture = grid(pairs, titles=self.titles * (1 if len(rows) == half else 2))
+            titles = self.view.titles * (1 if len(rows) == half else 2)
+            picture = grid(pairs, titles=titles)
             write_picture(self.folder / f"{name}.png", picture)
             _send(trainer, picture)
 

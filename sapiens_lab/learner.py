@@ -83,8 +83,9 @@ class Learner(L.LightningModule):
         """Return the loss of a batch."""
         self._samples = [meta.path for meta in batch.meta]
         terms = _with_total(self.task.compute_loss(self.model(batch.image), batch))
-        shown = {f"train/{name}": value.detach() for name, value in terms.items()}
-        self.log_dict(shown, batch_size=len(batch), prog_bar=True)
+        for name, value in terms.items():
+            shown = name == "loss"  # the terms would push the bar over several lines
+            self.log(f"train/{name}", value.detach(), batch_size=len(batch), prog_bar=shown)
         return terms["loss"]
 
     def on_validation_batch_start(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import cv2
 import numpy as np
@@ -16,12 +16,16 @@ from sapiens_lab.data.sample import Batch
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
+TITLES = ("input", "truth", "prediction")
+
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 _SUPERSAMPLE = 8  # cv2 draws at 1/8 pixel: its `shift` argument of 3
 
 
 class View(Protocol):
     """Draws what one kind of annotation looks like, in the input frame."""
+
+    titles: ClassVar[tuple[str, ...]]  # over the three pictures below
 
     def plain(self, batch: Batch, index: int) -> Picture:
         """Return sample ``index`` as the network sees it."""
@@ -36,6 +40,8 @@ class View(Protocol):
 @dataclass(frozen=True, slots=True)
 class PoseView:
     """Skeletons over the picture. A point that is labelled but hidden is drawn hollow."""
+
+    titles: ClassVar[tuple[str, ...]] = TITLES
 
     skeleton: str | Skeleton
     score_threshold: float = 0.3  # predictions below it are left out

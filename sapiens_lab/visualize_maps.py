@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sapiens_lab import geometry
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.sample import Batch
-from sapiens_lab.visualize import Picture, View, photograph
+from sapiens_lab.visualize import TITLES, Picture, View, photograph
 
 _OUTSIDE = 100  # grey level of what is not the person (sapiens_v1, 8.4)
 
@@ -66,6 +66,8 @@ def reference_sphere(diameter: int) -> tuple[Picture, NDArray[np.bool_]]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MapView:
     """What the views of maps share: the photograph, and the size at which it is shown."""
+
+    titles: ClassVar[tuple[str, ...]] = TITLES
 
     min_height: int = 256  # smaller pictures are enlarged
     max_height: int = 512  # larger ones are reduced, or a grid would fill the disk
@@ -147,6 +149,8 @@ class NormalView(_MapView):
 class ReconstructionView(_MapView):
     """What a masked autoencoder was shown, what it made of it, and that pasted into the gaps."""
 
+    titles: ClassVar[tuple[str, ...]] = ("input", "the same", "shown | reconstructed | pasted")
+
     def target(self, batch: Batch, index: int) -> Picture:
         """Return sample ``index`` as it is: it is its own truth."""
         return self.plain(batch, index)
@@ -162,6 +166,8 @@ class ReconstructionView(_MapView):
 @dataclass(frozen=True, slots=True)
 class SideBySide:
     """The views of several tasks in one row; a prediction is a dictionary by the same names."""
+
+    titles: ClassVar[tuple[str, ...]] = TITLES
 
     views: Mapping[str, View]
 
