@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -125,3 +126,16 @@ def test_another_ignore_index(logits: Tensor, labels: Tensor) -> None:
     background = WeightedCrossEntropy(ignore_index=0)(logits, torch.zeros_like(labels))
     assert background.item() == 0
     assert DiceLoss(ignore_index=1)(logits, torch.ones_like(labels)).item() == 0
+
+
+def test_counted_weights_travel_with_a_checkpoint() -> None:
+    counted, fresh = (WeightedCrossEntropy(class_weights="auto") for _ in range(2))
+    weights = counted.balance(np.array([900, 90, 10, 0]))
+    assert weights[0] < weights[1] < weights[2]
+    assert weights[3] == 1  # a class that does not occur
+    fresh.load_state_dict(counted.state_dict())
+    logits, labels = torch.randn(1, 4, 3, 3), torch.randint(0, 4, (1, 3, 3))
+    torch.testing.assert_close(fresh(logits, labels), counted(logits, labels))
+    given = WeightedCrossEntropy(class_weights=[1, 1, 1, 1])
+    given.load_state_dict(counted.state_dict())  # the config's word stands
+    torch.testing.assert_close(given(logits, labels), WeightedCrossEntropy()(logits, labels))
