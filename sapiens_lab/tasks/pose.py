@@ -103,6 +103,10 @@ class PoseTask(Task):
         """Name the keypoints: a checkpoint of others does not fit."""
         return {"skeleton": list(self.skeleton.keypoints)}
 
+    def card(self) -> dict[str, Any]:
+        """Add how heatmaps become points."""
+        return {**super().card(), "skeleton": self.skeleton.name, "decode": "udp_dark"}
+
     def _codec(self, batch: Batch, output: Tensor) -> HeatmapCodec:
         height, width = batch.image.shape[-2:]
         h, w = output.shape[-2:]

@@ -116,3 +116,7 @@ class SegmentationTask(Task):
     def describe(self) -> dict[str, Any]:
         """Name the classes: a checkpoint of others does not fit."""
         return {"parts": list(self.parts.classes)}
+
+    def card(self) -> dict[str, Any]:
+        """Add the name of the class list."""
+        return {**super().card(), "parts": self.parts.name}

@@ -29,7 +29,8 @@ from sapiens_lab.weights.catalog import Card, find_card, list_models, near_names
 
 log = logging.getLogger(__name__)
 
-_HUB_FILE = re.compile(r"hf://([\w.-]+/[\w.-]+)/(.+)")  # hf://owner/repo/file
+_HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:/(.+))?")  # hf://owner/repo or hf://owner/repo/file
+_EXPORT = ("config.json", "model.safetensors")  # what a repository of ours holds
 _SUFFIXES = {".pth", ".pt", ".pt2", ".ckpt", ".safetensors", ".bin"}
 
 
@@ -37,7 +38,8 @@ def locate(source: str | Path) -> tuple[Path, Card | None]:
     """Return the file or folder that ``source`` means, downloading it if it is a name.
 
     Args:
-        source: a path, a name of the catalog, or ``hf://owner/repo/file``.
+        source: a path, a name of the catalog, ``hf://owner/repo`` (an export that was published)
+            or ``hf://owner/repo/file``.
 
     Raises:
         FileNotFoundError: neither a file nor a name; the message lists the nearest names.
@@ -50,8 +52,10 @@ def locate(source: str | Path) -> tuple[Path, Card | None]:
     text = str(source)
     if card := find_card(text):
         return fetch(card), card
-    if match := _HUB_FILE.fullmatch(text):
-        return _download(match.group(1), match.group(2), "main"), None
+    if match := _HUB.fullmatch(text):
+        repo, file = match.groups()
+        found = [_download(repo, name, "main") for name in ([file] if file else _EXPORT)]
+        return (found[0] if file else found[0].parent), None
     if path.suffix in _SUFFIXES or "/" in text:
         raise FileNotFoundError(f"weights={source}: there is no such file (from {Path.cwd()})")
     near = near_names(text)

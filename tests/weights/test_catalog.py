@@ -150,3 +150,11 @@ def test_a_file_of_the_hub_by_its_address(monkeypatch: pytest.MonkeyPatch, tmp_p
     calls = answer(monkeypatch, tmp_path)
     hub.locate("hf://me/my-model/weights/model.safetensors")
     assert calls == [("me/my-model", "weights/model.safetensors")]
+
+
+def test_a_published_export_by_its_repository(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = answer(monkeypatch, tmp_path / "snapshot" / "config.json")
+    assert hub.locate("hf://me/my-model") == (tmp_path / "snapshot", None)
+    assert calls == [("me/my-model", "config.json"), ("me/my-model", "model.safetensors")]

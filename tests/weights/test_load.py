@@ -17,6 +17,7 @@ from sapiens_lab.models.vit import ViT
 from sapiens_lab.weights.architecture import grid_of
 from sapiens_lab.weights.files import read_weights
 from sapiens_lab.weights.load import load_weights
+from sapiens_lab.weights.model import save_model
 from sapiens_lab.weights.names import to_official, to_ours
 
 
@@ -158,3 +159,22 @@ def test_names_that_are_not_official_stay_unknown() -> None:
     assert to_ours("neck.decoder_blocks.1.ln2.bias") == "decoder.layers.1.norm2.bias"
     assert to_ours("neck.unknown") is None
     assert to_official("head.convs.1.bias", pose=False) == "decode_head.conv_layers.3.bias"
+
+
+def test_outputs_that_both_sides_know_are_copied_by_name(tmp_path: Path) -> None:
+    source, target = made(3, seed=1), made(4, seed=2)
+    task = {"name": "pose", "describes": {"skeleton": ["nose", "tail", "paw"]}}
+    folder = save_model(source, tmp_path / "export", task=task)
+    before = target.head.out.weight.clone()
+    names = ["paw", "horn", "nose", "wing"]
+    report = load_weights(target, folder, head="by_name", outputs=names)
+    assert report.by_name == ["paw", "nose"]
+    theirs, ours = source.head.out.weight, target.head.out.weight
+    torch.testing.assert_close(ours[0], theirs[2])
+    torch.testing.assert_close(ours[2], theirs[0])
+    torch.testing.assert_close(ours[[1, 3]], before[[1, 3]])
+    torch.testing.assert_close(target.head.deconvs[0].weight, source.head.deconvs[0].weight)
+    with pytest.raises(ValueError, match=r"none of this task's outputs \(horn"):
+        load_weights(target, folder, head="by_name", outputs=["horn", "wing", "fin", "gill"])
+    with pytest.raises(ValueError, match="are not known; use auto"):
+        load_weights(target, folder, head="by_name")

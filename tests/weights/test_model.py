@@ -207,3 +207,45 @@ def test_the_public_names_are_imported_when_they_are_used() -> None:
         assert getattr(sapiens_lab, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = sapiens_lab.nothing
+
+
+HEADS = {  # sapiens_v1 reference, sections 2.2, 2.3 and 3.2
+    "pose": (308, [768] * 2, [768] * 2, 8),
+    "segmentation": (28, [768] * 3, [768] * 3, 11),
+    "depth": (1, [384] * 4, [384] * 2, 10),
+    "normal": (3, [768] * 3, [768] * 3, 11),
+}
+
+
+@pytest.mark.parametrize("task", HEADS)
+@pytest.mark.parametrize("size", [name for name in SIZES if name.startswith("sapiens")])
+def test_every_released_shape_has_the_official_tensors(size: Any, task: str) -> None:
+    outputs, deconvs, convs, count = HEADS[task]
+    with torch.device("meta"):
+        model = Sapiens(
+            vit(size, image_size=(1024, 768)),
+            head=lambda d: DeconvHead(
+                d, out_channels=outputs, deconv_channels=deconvs, conv_channels=convs
+            ),
+        )
+    pose = task == "pose"
+    shapes = {to_official(k, pose=pose): tuple(v.shape) for k, v in model.state_dict().items()}
+    width, layers = SIZES[size].embed_dim, SIZES[size].num_layers
+    head, last = ("head", "final_layer") if pose else ("decode_head", "conv_seg")
+    assert len(shapes) == 12 * layers + 5 + count
+    expected = {
+        "backbone.pos_embed": (1, 3072, width),
+        "backbone.patch_embed.projection.weight": (width, 3, 16, 16),
+        f"backbone.layers.{layers - 1}.attn.qkv.weight": (3 * width, width),
+        f"backbone.layers.{layers - 1}.ffn.layers.0.0.weight": (4 * width, width),
+        f"backbone.layers.{layers - 1}.ffn.layers.1.bias": (width,),
+        "backbone.ln1.weight": (width,),
+        f"{head}.deconv_layers.0.weight": (width, deconvs[0], 4, 4),
+        f"{head}.deconv_layers.{3 * len(deconvs) - 3}.weight": (deconvs[0], deconvs[0], 4, 4),
+        f"{head}.conv_layers.{3 * len(convs) - 3}.weight": (convs[0], convs[0], 1, 1),
+        f"{head}.conv_layers.0.bias": (convs[0],),
+        f"{head}.{last}.weight": (outputs, convs[0], 1, 1),
+        f"{head}.{last}.bias": (outputs,),
+    }
+    assert {name: shapes.get(name) for name in expected} == expected
+    assert f"{head}.deconv_layers.0.bias" not in shapes
