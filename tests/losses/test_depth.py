@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sapiens_lab.losses.depth import DepthL1Loss, SiLogLoss
+from sapiens_lab.losses.depth import DepthGradientLoss, DepthL1Loss, SiLogLoss
 
 
 @pytest.fixture
@@ -153,3 +153,19 @@ def test_bad_numbers_are_refused() -> None:
         SiLogLoss(variance_factor=1.5)
     with pytest.raises(ValueError, match="positive"):
         SiLogLoss(root_eps=0)
+
+
+def test_gradients_are_compared_at_every_scale() -> None:
+    valid = torch.ones(1, 1, 4, 4, dtype=torch.bool)
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4)
+    flat = torch.zeros(1, 1, 4, 4)
+    loss = DepthGradientLoss(num_scales=2)
+    assert float(loss(flat + 7, flat, valid)) == 0  # a shift has no gradient
+    # Scale 1: neighbours differ by 1 along x and by 0 along y; scale 2: by 2 and 0.
+    assert float(loss(ramp, flat, valid)) == pytest.approx((1 + 2) / 2)
+    valid[..., 1] = False  # no pair left across the gap but columns 2 and 3
+    assert float(DepthGradientLoss(num_scales=1)(ramp, flat, valid)) == pytest.approx(1)
+    preds = ramp.clone().requires_grad_()
+    loss(preds, flat, torch.zeros_like(valid)).backward()
+    assert preds.grad is not None
+    assert not preds.grad.any()
