@@ -109,7 +109,13 @@ def _evaluate(config: DictConfig) -> float | None:
             "(the best of this experiment's latest run) or `weights=PATH`"
         )
     learner, datamodule, trainer = _build(config)
-    trainer.test(learner, datamodule=datamodule, ckpt_path=config.ckpt_path, weights_only=True)
+    trainer.test(
+        learner,
+        datamodule=datamodule,
+        ckpt_path=config.ckpt_path,
+        weights_only=True,
+        verbose=False,  # our own table says it
+    )
     score = trainer.callback_metrics.get(config.monitor.replace("val/", "test/", 1))
     return None if score is None else float(score)
 
