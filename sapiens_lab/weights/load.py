@@ -82,10 +82,9 @@ def _encoder(state: State, target: State, model: nn.Module, report: LoadReport) 
     found = {k: v for k, v in state.items() if k.startswith("backbone.")}
     positions = "backbone.pos_embed"
     if positions in wanted and positions in found:
-        resized = _fit_positions(found, wanted, model)
-        if resized.shape != found[positions].shape:
+        found[positions], was_resized = _fit_positions(found, wanted, model)
+        if was_resized:
             report.resized.append(positions)
-        found[positions] = resized
     if "backbone.cls_token" not in wanted and "backbone.cls_token" in found:
         del found["backbone.cls_token"]  # pretraining has one, fine-tuned models do not
         report.unused.append("backbone.cls_token")
@@ -176,8 +175,8 @@ def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
     ]
 
 
-def _fit_positions(found: State, wanted: State, model: Any) -> Tensor:
-    """Move the file's position table ``(1, N, D)`` to the model's grid."""
+def _fit_positions(found: State, wanted: State, model: Any) -> tuple[Tensor, bool]:
+    """Move the file's position table ``(1, N, D)`` to the model's grid; tell whether it changed."""
     table, own = found["backbone.pos_embed"], wanted["backbone.pos_embed"]
     token = "backbone.cls_token" in found
     if not token and grid_of(table.shape[1]) is None and grid_of(table.shape[1] - 1) is not None:
@@ -185,8 +184,8 @@ def _fit_positions(found: State, wanted: State, model: Any) -> Tensor:
     if token and "backbone.cls_token" not in wanted:
         table, token = table[:, 1:], False
     if table.shape == own.shape:
-        return table
+        return table, False
     source, target = grid_of(table.shape[1] - token), getattr(model.backbone, "grid", None)
     if source is None or target is None:
-        return table  # reported as a difference
-    return resize_positions(table, source, target, num_prefix_tokens=int(token))
+        return table, False  # reported as a difference
+    return resize_positions(table, source, target, num_prefix_tokens=int(token)), True
