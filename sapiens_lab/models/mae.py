@@ -27,6 +27,7 @@ class Reconstruction:
     patches: Tensor  # (B, N, P * P * 3) predicted pixels, in the order of ``patchify``
     hidden: Tensor  # (B, N) bool, which patches it had not seen
     image: Tensor  # (B, 3, H, W) the normalised picture
+    latent: Tensor  # (B, prefix + n, D) tokens of the visible patches after the encoder
 
 
 class MaskedAutoencoder(Normalized):
@@ -70,12 +71,29 @@ class MaskedAutoencoder(Normalized):
         Args:
             image: of any number type.
             mask: which patches to hide; drawn by ``masking`` if not given.
+
+        Raises:
+            ValueError: the mask is of other pictures, or a size does not divide into patches.
         """
-        normalized = self.normalize(image)
+        return self.forward_normalized(self.normalize(image), mask)
+
+    def forward_normalized(self, image: Tensor, mask: Mask | None = None) -> Reconstruction:
+        """Return the reconstruction of pictures ``(B, 3, H, W)`` that are normalised already.
+
+        Raises:
+            ValueError: the mask is of other pictures than these.
+        """
         grid = self.backbone.grid_of((image.shape[-2], image.shape[-1]))
         mask = mask or self.masking(len(image), grid, image.device)
-        patches = self.decoder(self.encode(normalized, mask), mask, grid)
-        return Reconstruction(patches=patches, hidden=mask.hidden, image=normalized)
+        found, wanted = tuple(mask.hidden.shape), (len(image), grid[0] * grid[1])
+        if found != wanted:
+            raise ValueError(
+                f"a mask of {found[0]} pictures of {found[1]} patches does not fit {wanted[0]} "
+                f"pictures of {wanted[1]} ({grid[0]}x{grid[1]}); draw it for this size"
+            )
+        latent = self.encode(image, mask)
+        patches = self.decoder(latent, mask, grid)
+        return Reconstruction(patches=patches, hidden=mask.hidden, image=image, latent=latent)
 
     def encode(self, image: Tensor, mask: Mask) -> Tensor:
         """Return the tokens ``(B, prefix + n, D)`` of the visible patches of a normalised picture.

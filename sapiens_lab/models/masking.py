@@ -19,11 +19,39 @@ class Mask:
 
 
 def mask_by_noise(noise: Tensor, *, ratio: float) -> Mask:
-    """Keep the ``int(N (1 - ratio))`` patches of the lowest ``noise (B, N)``."""
-    count = int(noise.shape[1] * (1 - ratio))
-    order = noise.argsort(dim=1)
+    """Keep the ``int(N (1 - ratio))`` patches of the lowest ``noise (B, N)``.
+
+    Equal noise keeps the order of the patches, on every device.
+
+    Raises:
+        ValueError: the ratio leaves no patch visible, or is negative.
+    """
+    total = noise.shape[1]
+    count = int(total * (1 - ratio))  # rounded down, as officially (sapiens_v1, section 1.7)
+    if not 0 < count <= total:
+        raise ValueError(
+            f"masking ratio {ratio} keeps {count} of {total} patches; choose one between 0 and 1 "
+            "that leaves some to see, or a larger image_size"
+        )
+    order = noise.argsort(dim=1, stable=True)
     restore = order.argsort(dim=1)
     return Mask(kept=order[:, :count], restore=restore, hidden=restore >= count)
+
+
+def block_noise(noise: Tensor, grid: tuple[int, int], *, block_size: int, jitter: Tensor) -> Tensor:
+    """Return noise ``(B, rows, columns)`` that sorts whole blocks one after the other.
+
+    Args:
+        noise: ``(B, ceil(rows / b), ceil(columns / b))``, one value a block.
+        grid: (rows, columns) of patches; blocks at the right and at the bottom are cut.
+        block_size: side ``b`` of a block, in patches.
+        jitter: ``(B, rows, columns)`` in 0..1, the order of the patches within a block.
+    """
+    rows, columns = grid
+    # Ranks instead of the noise itself: jitter below 1/2 then never reaches the next block.
+    rank = noise.flatten(1).argsort(dim=1, stable=True).argsort(dim=1).view_as(noise)
+    rank = rank.repeat_interleave(block_size, 1).repeat_interleave(block_size, 2)
+    return rank[:, :rows, :columns] + jitter / 2
 
 
 class RandomMasking:
@@ -49,15 +77,43 @@ class RandomMasking:
             raise ValueError(f"masking block_size {block_size}: at least 1 patch")
         self.low, self.high, self.block_size = float(low), float(high), block_size
 
-    def __call__(self, batch_size: int, grid: tuple[int, int], device: torch.device) -> Mask:
-        """Return the mask of ``batch_size`` pictures of (rows, columns) patches."""
-        ratio = self.low
-        if self.high > self.low:
-            ratio += (self.high - self.low) * float(torch.rand(()))
+    def __call__(
+        self,
+        batch_size: int,
+        grid: tuple[int, int],
+        device: torch.device,
+        *,
+        generator: torch.Generator | None = None,
+        ratio: float | None = None,
+    ) -> Mask:
+        """Return the mask of ``batch_size`` pictures of (rows, columns) patches.
+
+        Args:
+            batch_size: ``B``.
+            grid: (rows, columns) of patches.
+            device: of the result.
+            generator: where to draw from, on a device of its own; a seeded one on the CPU gives
+                the same masks on every device. Torch's own if not given.
+            ratio: share to hide this time, in place of the one given at construction.
+
+        Raises:
+            ValueError: the ratio leaves no patch visible.
+        """
+        source = device if generator is None else generator.device
+        if ratio is None:
+            ratio = self._ratio(generator)
         rows, columns = grid
         b = self.block_size
-        noise = torch.rand(batch_size, -(-rows // b), -(-columns // b), device=device)
-        if b > 1:  # a block shares its noise; a tie within it is broken by a little of its own
-            noise = noise.repeat_interleave(b, 1).repeat_interleave(b, 2)[:, :rows, :columns]
-            noise = noise + 1e-4 * torch.rand(batch_size, rows, columns, device=device)
-        return mask_by_noise(noise.flatten(1), ratio=ratio)
+        shape = (batch_size, -(-rows // b), -(-columns // b))
+        noise = torch.rand(shape, device=source, generator=generator)
+        if b > 1:
+            jitter = torch.rand((batch_size, rows, columns), device=source, generator=generator)
+            noise = block_noise(noise, grid, block_size=b, jitter=jitter)
+        return mask_by_noise(noise.flatten(1).to(device), ratio=ratio)
+
+    def _ratio(self, generator: torch.Generator | None) -> float:
+        if self.high == self.low:
+            return self.low
+        device = "cpu" if generator is None else generator.device
+        drawn = float(torch.rand((), device=device, generator=generator))
+        return self.low + (self.high - self.low) * drawn

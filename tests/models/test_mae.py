@@ -109,3 +109,23 @@ def test_the_encoder_costs_a_quarter_where_three_quarters_are_hidden() -> None:
         backbone.encode(tokens[:, :1025])
     share = visible.get_total_flops() / full.get_total_flops()
     assert 0.15 < share < 0.26
+
+
+def test_masks_that_do_not_fit_are_refused() -> None:
+    model = made()
+    image = torch.zeros(2, 3, 64, 48)
+    with pytest.raises(ValueError, match="a mask of 1 pictures of 12 patches does not fit 2"):
+        model(image, model.masking(1, (4, 3), image.device))
+    with pytest.raises(ValueError, match="keeps 0 of 4 patches"):
+        mask_by_noise(torch.rand(1, 4), ratio=0.9)
+
+
+def test_a_generator_repeats_its_masks() -> None:
+    masking = RandomMasking((0.5, 0.9), block_size=2)
+    first, second = (
+        masking(2, (6, 5), torch.device("cpu"), generator=torch.Generator().manual_seed(3))
+        for _ in range(2)
+    )
+    assert torch.equal(first.hidden, second.hidden)
+    fixed = masking(2, (6, 5), torch.device("cpu"), ratio=0.6)
+    assert fixed.hidden.sum(1).tolist() == [18, 18]
