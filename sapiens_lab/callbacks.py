@@ -19,6 +19,8 @@ from rich.table import Table
 
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.learner import Learner
+from sapiens_lab.models.mae import MaskedAutoencoder
+from sapiens_lab.models.masking import RandomMasking
 from sapiens_lab.visualize import Picture, View, grid
 
 
@@ -178,6 +180,54 @@ class EpochLine(Callback):
         head = f"epoch {done:>{len(str(total))}}/{total}"
         tail = f"{self._rate:.0f} samples/s  {_clock(left)} left"
         self._console.print("  ".join([head, *shown, tail]), soft_wrap=True)
+
+
+class MaskingSchedule(Callback):
+    """Change the share of hidden patches over a run of masked pretraining, in a straight line.
+
+    Validation hides what the config says, always the same, so that its losses can be compared.
+
+    Args:
+        start: share at the first step.
+        end: share at the last step.
+
+    Raises:
+        ValueError: a share does not lie between 0 and 1.
+    """
+
+    def __init__(self, *, start: float, end: float) -> None:
+        self.start, self.end = (RandomMasking(ratio).low for ratio in (start, end))
+        self._configured: tuple[float, float] | None = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look for what is to be changed.
+
+        Raises:
+            ValueError: the model is no masked autoencoder.
+        """
+        masking = self._masking(pl_module)
+        self._configured = (masking.low, masking.high)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Set the share of this step."""
+        done = trainer.global_step / max(1, int(trainer.estimated_stepping_batches) - 1)
+        ratio = self.start + (self.end - self.start) * min(done, 1.0)
+        self._masking(pl_module).fix(ratio)
+        pl_module.log("masking_ratio", ratio, batch_size=1)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Go back to the share of the config."""
+        masking = self._masking(pl_module)
+        if self._configured is not None:
+            masking.low, masking.high = self._configured
+
+    def _masking(self, module: L.LightningModule) -> RandomMasking:
+        model = module.model
+        if not isinstance(model, MaskedAutoencoder):
+            raise ValueError("callbacks=masking_schedule: only pretraining hides patches")
+        return model.masking
 
 
 class Report(Callback):

@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sapiens_lab.data.images import read_image
+from sapiens_lab.data.images import read_content, read_image, size_of
 
 LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".npy"})  # all lossless
 MAP_SUFFIXES = frozenset({".npy", ".png", ".tif", ".tiff", ".exr"})
 MASK_SUFFIXES = LABEL_SUFFIXES | {".jpg", ".jpeg", ".webp"}
 
-_TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
-_ORIENTATION = 0x0112
 # Pillow spreads grey levels of 2 and 4 bits over 0..255; class ids are the levels themselves.
 _SPREAD = {"L;2": 85, "L;4": 17}
 
@@ -32,14 +30,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         FileNotFoundError, ValueError: as ``read_image``.
     """
-    try:
-        with Image.open(path) as picture:
-            turned = picture.getexif().get(_ORIENTATION) in _TURNED
-            width, height = picture.size
-    except OSError:  # a format that only OpenCV knows, or no picture at all
-        height, width = read_image(path).shape[:2]
-        return height, width
-    return (width, height) if turned else (height, width)
+    return size_of(read_content(path), path)
 
 
 def read_labels(path: Path) -> NDArray[Any]:

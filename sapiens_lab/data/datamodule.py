@@ -11,7 +11,7 @@ import cv2
 import lightning as L
 from torch.utils.data import DataLoader, Dataset
 
-from sapiens_lab.data.loading import EpochSampler, TransformedDataset
+from sapiens_lab.data.loading import EpochSampler, OnError, TransformedDataset
 from sapiens_lab.data.sample import Batch, Sample, collate
 from sapiens_lab.data.transforms import Transform
 
@@ -42,8 +42,8 @@ class DataModule(L.LightningDataModule):
         limit: use only the first so many samples of every set (to try things).
         num_workers: loading processes; ``None`` takes the number of cores, at most 8.
         seed: of order and augmentation.
+        on_error: ``skip`` goes on without samples whose files are damaged, and names them.
         root: unused here: where a config says once what its data sets share.
-        on_error: the same.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class DataModule(L.LightningDataModule):
         limit: int | None = None,
         num_workers: int | None = None,
         seed: int = 0,
+        on_error: OnError = "raise",
         root: str | None = None,
-        on_error: str | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -71,6 +71,7 @@ class DataModule(L.LightningDataModule):
         self.num_workers = _num_cores() if num_workers is None else num_workers
         self.limit = limit
         self.seed = seed
+        self.on_error: OnError = on_error
         self._datasets: dict[str, Dataset[Sample]] = {}
         self._resume: dict[str, int] | None = None  # {"epoch", "batch"} of a checkpoint
 
@@ -150,6 +151,7 @@ class DataModule(L.LightningDataModule):
             transforms=self._transforms[transforms],
             seed=self.seed,
             limit=self.limit,
+            on_error=self.on_error,
         )
         trainer = self.trainer
         sampler = EpochSampler(
@@ -159,6 +161,7 @@ class DataModule(L.LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             fill=train,
+            group_sizes=getattr(dataset.dataset, "group_sizes", None),
         )
         return DataLoader(
             dataset,

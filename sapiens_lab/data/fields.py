@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab import geometry
+from sapiens_lab.data import images
 from sapiens_lab.geometry import Matrix
 
 _NO_PAIRS = (
@@ -37,6 +38,50 @@ class Image:
         """Sample bilinearly; ``antialias`` averages blocks first where the picture shrinks."""
         pixels = geometry.warp(self.pixels, matrix, size, border=self.border, antialias=antialias)
         return replace(self, pixels=pixels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedImage:
+    """A photograph as its file holds it, decoded when it is sampled and no finer than is needed.
+
+    A JPEG of which only every second pixel would be used is decoded at half its size, and so on:
+    large photographs cost a half or a third.
+    """
+
+    content: bytes  # of the file
+    name: str  # for messages
+    size: tuple[int, int]  # (height, width) in pixels
+    border: tuple[int, int, int] = (0, 0, 0)  # colour outside the picture
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """``(H, W, 3)`` RGB, decoded anew every time.
+
+        Raises:
+            DamagedPictureError: the picture is damaged; names it.
+        """
+        return images.decode(self.content, self.name)
+
+    def warp(self, matrix: Matrix, size: tuple[int, int], *, antialias: bool = False) -> Image:
+        """Decode and sample as ``Image.warp`` does.
+
+        Raises:
+            DamagedPictureError: the picture is damaged; names it.
+        """
+        reduce = self._reduction(matrix) if antialias else 1
+        pixels = images.decode(self.content, self.name, reduce=reduce)
+        # The smaller picture covers whole blocks: the last ones hang over the right and lower edge.
+        blocks = (pixels.shape[0] * reduce, pixels.shape[1] * reduce)
+        enlarge = geometry.resize((pixels.shape[0], pixels.shape[1]), blocks)
+        small = Image(pixels=pixels, border=self.border)
+        return small.warp(geometry.compose(matrix, enlarge), size, antialias=antialias)
+
+    def _reduction(self, matrix: Matrix) -> int:
+        """Return the coarsest decoding that still has a pixel for every pixel of the output."""
+        if not images.is_jpeg(self.content):
+            return 1  # other formats are decoded in full and then shrunk
+        shrink = 1 / geometry.max_scale(matrix)
+        return next((r for r in images.REDUCTIONS if r <= shrink), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

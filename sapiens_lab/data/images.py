@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-_REDUCED = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+REDUCTIONS = (8, 4, 2)  # fractions of the size at which a JPEG can be decoded
+
+_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
+_ORIENTATION = 0x0112
+
+
+class DamagedPictureError(ValueError):
+    """A picture's file cannot be decoded; the message names it."""
 
 
 def read_image(path: str | Path, *, reduce: int = 1) -> NDArray[np.uint8]:
@@ -19,31 +35,77 @@ def read_image(path: str | Path, *, reduce: int = 1) -> NDArray[np.uint8]:
 
     Args:
         path: of a format that OpenCV reads (JPEG, PNG, WebP, TIFF, ...).
-        reduce: 1, 2 or 4; decode at a fraction of the size, which is much faster for JPEG.
+        reduce: 1, 2, 4 or 8; decode at a fraction of the size, which is much faster for JPEG.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is truncated, damaged or not a picture.
+        DamagedPictureError: the file is truncated, damaged or not a picture.
     """
-    path = Path(path)
+    return decode(read_content(path), path, reduce=reduce)
+
+
+def read_content(path: str | Path) -> bytes:
+    """Return the bytes of a picture's file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
     try:
-        content = path.read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise FileNotFoundError(f"cannot open the picture {path}: {error.strerror}") from error
+
+
+def decode(content: bytes, name: str | Path, *, reduce: int = 1) -> NDArray[np.uint8]:
+    """Return the pixels of a picture's file, as ``read_image`` does.
+
+    Args:
+        content: of the file.
+        name: for messages.
+        reduce: 1, 2, 4 or 8.
+
+    Raises:
+        DamagedPictureError: the file is truncated, damaged or not a picture.
+    """
     if _is_cut_off(content):
-        raise ValueError(f"the picture {path} is truncated ({len(content)} bytes); copy it again")
+        raise DamagedPictureError(
+            f"the picture {name} is truncated ({len(content)} bytes); copy it again"
+        )
     try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), _REDUCED[reduce])
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS[reduce])
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise ValueError(f"{path} is damaged or not a picture; copy it again or take it out")
+        raise DamagedPictureError(
+            f"{name} is damaged or not a picture; copy it again or take it out"
+        )
     return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def size_of(content: bytes, name: str | Path) -> tuple[int, int]:
+    """Return (height, width) as ``decode`` would give them, from the file's header.
+
+    Raises:
+        DamagedPictureError: the file is truncated, damaged or not a picture.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            turned = picture.getexif().get(_ORIENTATION) in _TURNED
+            width, height = picture.size
+    except (OSError, SyntaxError):  # a format that only OpenCV knows, or no picture at all
+        height, width = decode(content, name).shape[:2]
+        return height, width
+    return (width, height) if turned else (height, width)
+
+
+def is_jpeg(content: bytes) -> bool:
+    """Tell a JPEG by its first bytes, whatever its name says."""
+    return content[:3] == b"\xff\xd8\xff"
 
 
 def _is_cut_off(content: bytes) -> bool:
     """Tell whether a JPEG or PNG lacks its end: OpenCV would fill the rest with grey, silently."""
-    if content[:2] == b"\xff\xd8":
+    if is_jpeg(content):
         return b"\xff\xd9" not in content[-4096:]  # cameras append data behind the end
     if content[:4] == b"\x89PNG":
         return b"IEND" not in content[-4096:]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab import geometry
+from sapiens_lab.data.fields import Image
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.data.transforms import Generator
@@ -50,7 +51,7 @@ class RandomBackground:
         alpha = cv2.blur(person.astype(np.float32), (3, 3))[..., None]
         mixed = alpha * sample.image.pixels + (1 - alpha) * background
         pixels = np.round(mixed).astype(np.uint8)
-        return replace(sample, image=replace(sample.image, pixels=pixels))
+        return replace(sample, image=Image(pixels=pixels))
 
 
 @lru_cache(maxsize=8)
@@ -96,7 +97,7 @@ class PhotometricDistortion:
         pixels = _tone(pixels, 0.0, 1.0 if contrast_first else contrast)
         if rng.random() < self.p_channel_shuffle:
             pixels = np.ascontiguousarray(pixels[..., rng.permutation(3)])
-        return replace(sample, image=replace(sample.image, pixels=pixels))
+        return replace(sample, image=Image(pixels=pixels))
 
     def _draw(self, rng: Generator, bounds: tuple[float, float], *, neutral: float) -> float:
         return rng.uniform(*bounds) if rng.random() < self.p else neutral
@@ -119,7 +120,7 @@ class RandomBlur:
             pixels = cv2.blur(pixels, (size, size)).astype(np.uint8, copy=False)
         if rng.random() < self.p_median:
             pixels = cv2.medianBlur(pixels, self._window(rng)).astype(np.uint8, copy=False)
-        return replace(sample, image=replace(sample.image, pixels=pixels))
+        return replace(sample, image=Image(pixels=pixels))
 
     def _window(self, rng: Generator) -> int:
         return int(rng.integers(self.min_size // 2, self.max_size // 2 + 1)) * 2 + 1
@@ -145,7 +146,7 @@ class CoarseDropout:
         top, left = (rng.random(2) * (size - extent + 1)).astype(int)
         pixels = sample.image.pixels.copy()
         pixels[top : top + extent[0], left : left + extent[1]] = 0
-        return replace(sample, image=replace(sample.image, pixels=pixels))
+        return replace(sample, image=Image(pixels=pixels))
 
 
 def _foreground(sample: Sample) -> NDArray[np.bool_] | None:

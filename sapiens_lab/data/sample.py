@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sapiens_lab import geometry
-from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
+from sapiens_lab.data.fields import DepthMap, EncodedImage, Image, Keypoints, LabelMap, NormalMap
 from sapiens_lab.geometry import Matrix
 
 
@@ -41,7 +41,7 @@ class Sample:
     source frame until ``Warp`` samples them.
     """
 
-    image: Image
+    image: Image | EncodedImage
     bbox: NDArray[np.float32]  # (4,) xyxy, already moved by meta.matrix
     meta: Meta
     keypoints: Keypoints | None = None

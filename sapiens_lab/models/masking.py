@@ -77,6 +77,14 @@ class RandomMasking:
             raise ValueError(f"masking block_size {block_size}: at least 1 patch")
         self.low, self.high, self.block_size = float(low), float(high), block_size
 
+    def fix(self, ratio: float) -> None:
+        """Hide this share from now on.
+
+        Raises:
+            ValueError: it does not lie between 0 and 1.
+        """
+        self.low = self.high = RandomMasking(ratio).low
+
     def __call__(
         self,
         batch_size: int,

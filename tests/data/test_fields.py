@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from sapiens_lab import geometry
-from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
+from sapiens_lab.data import images
+from sapiens_lab.data.fields import DepthMap, EncodedImage, Image, Keypoints, LabelMap, NormalMap
 
 SIZE = (40, 30)
 MIRROR = geometry.mirror((SIZE[1] - 1) / 2)
@@ -96,3 +98,46 @@ def test_what_lies_outside_is_invalid_ignored_or_border() -> None:
 def test_mirroring_without_pairs_is_refused(field: Keypoints | LabelMap) -> None:
     with pytest.raises(ValueError, match="left/right pairs are not known"):
         field.warp(MIRROR, SIZE)
+
+
+def photograph(size: tuple[int, int]) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 255, (size[0] // 40 + 1, size[1] // 40 + 1, 3)).astype(np.uint8)
+    return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("size", [(256, 320), (251, 317)])
+@pytest.mark.parametrize("shrink", [1.0, 2.5, 4.0, 9.0])
+def test_a_photograph_decoded_small_shows_the_same(size: tuple[int, int], shrink: float) -> None:
+    pixels = photograph(size)
+    content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+    target = (24, 24)
+    matrix = geometry.compose(
+        np.array([[1 / shrink, 0, 0.3], [0, 1 / shrink, -0.2]]),
+        geometry.rotate(20, np.array([160.0, 120.0])),
+    )
+    encoded = EncodedImage(content=content, name="x.jpg", size=size)
+    found = encoded.warp(matrix, target, antialias=True).pixels.astype(float)
+    whole = Image(pixels=encoded.pixels).warp(matrix, target, antialias=True).pixels.astype(float)
+    # Decoding shrinks by whole blocks of 2, 4 or 8, the other way by any whole number.
+    inside = np.s_[4:-4, 4:-4] if shrink < 9 else np.s_[8:-8, 8:-8]
+    assert np.abs(found - whole)[inside].mean() < 3
+
+
+def test_a_photograph_is_decoded_as_small_as_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    decode = images.decode
+
+    def spy(content: bytes, name: str, *, reduce: int = 1) -> np.ndarray:
+        asked.append(reduce)
+        return decode(content, name, reduce=reduce)
+
+    monkeypatch.setattr(images, "decode", spy)
+    jpeg = cv2.imencode(".jpg", photograph((128, 128)))[1].tobytes()
+    png = cv2.imencode(".png", photograph((128, 128)))[1].tobytes()
+    for content in (jpeg, png):
+        image = EncodedImage(content=content, name="x", size=(128, 128))
+        for side in (128, 65, 64, 33, 16, 4):
+            image.warp(geometry.resize((128, 128), (side, side)), (side, side), antialias=True)
+        image.warp(geometry.resize((128, 128), (16, 16)), (16, 16))
+    assert asked == [1, 1, 2, 2, 8, 8, 1] + [1] * 7

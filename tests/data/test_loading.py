@@ -86,6 +86,30 @@ def test_an_interrupted_epoch_goes_on_where_it_stopped() -> None:
     assert list(sampler) == whole  # the next epoch is whole again
 
 
+def test_groups_are_read_together() -> None:
+    sizes = [5] * 40
+    places = [key.place for key in EpochSampler(200, shuffle=True, seed=2, group_sizes=sizes)]
+    assert sorted(places) == list(range(200))
+    assert places != sorted(places)
+    for start, stop in ((0, 80), (80, 160), (160, 200)):
+        assert len({place // 5 for place in places[start:stop]}) == (stop - start) // 5
+
+
+def test_groups_split_over_processes_and_go_on_like_any_order() -> None:
+    def sampler(rank: int, world_size: int) -> EpochSampler:
+        return EpochSampler(
+            113, shuffle=True, rank=rank, world_size=world_size, fill=True, group_sizes=[7] * 20
+        )
+
+    alone = [key.place for key in sampler(0, 1)]
+    shares = [[key.place for key in sampler(rank, 2)] for rank in (0, 1)]
+    together = [place for pair in zip(*shares, strict=True) for place in pair]
+    assert together == [*alone, alone[0]]
+    late = sampler(1, 2)
+    late.skip = 20
+    assert [key.place for key in late] == shares[1][20:]
+
+
 def test_when_everything_is_rejected_the_error_says_so() -> None:
     def reject(sample: Sample, rng: np.random.Generator) -> None:
         return None

@@ -17,6 +17,7 @@ from typing import Literal
 
 from sapiens_lab.data.arrays import MASK_SUFFIXES
 from sapiens_lab.data.datasets.map_samples import OnError, first, report
+from sapiens_lab.data.images import SUFFIXES
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def pictures(given: str | None, *names: str) -> Kind:
     return Kind(
         what="picture",
         folders=("images", "image", "rgb", "imgs", "img", *names),
-        suffixes=frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}),
+        suffixes=SUFFIXES,
         given=given,
         argument="image_dir",
     )

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 from torch.utils.data import Dataset
 
-from sapiens_lab.data.datasets.folder_pairs import Split, splits_in
-from sapiens_lab.data.datasets.map_samples import OnError, make_sample
-from sapiens_lab.data.images import read_image
-from sapiens_lab.data.sample import Sample
+from sapiens_lab.data.datasets.folder_pairs import Split, divide, splits_in
+from sapiens_lab.data.fields import EncodedImage
+from sapiens_lab.data.images import SUFFIXES, read_content, size_of
+from sapiens_lab.data.sample import Meta, Sample
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 class ImageFolder(Dataset[Sample]):
@@ -28,7 +25,6 @@ class ImageFolder(Dataset[Sample]):
         split: pictures below ``train/`` or ``val/`` where the tree has such folders; else they are
             divided by a checksum of their names, always in the same way.
         val_fraction: share that validates, at least one picture.
-        on_error: ``skip`` logs a picture that cannot be read, once, and takes the next one.
 
     Raises:
         FileNotFoundError: there is no such folder, or no picture in it.
@@ -40,7 +36,6 @@ class ImageFolder(Dataset[Sample]):
         *,
         split: Split,
         val_fraction: float = 0.02,
-        on_error: OnError = "raise",
     ) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
@@ -55,41 +50,38 @@ class ImageFolder(Dataset[Sample]):
                 f"no picture below {root}; looked for {', '.join(sorted(SUFFIXES))}"
             )
         self.names = _of_split(found, split, val_fraction)
-        self.on_error = on_error
-        self._faulty: set[str] = set()  # already named by this process
         log.info("%s: %d of %d pictures below %s", split, len(self.names), len(found), root)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture.
+        """Return a picture, still encoded.
 
         Raises:
-            ValueError: it cannot be read and ``on_error`` is ``raise``; names it.
+            FileNotFoundError: it is gone.
+            DamagedPictureError: it is truncated or no picture; names it.
         """
-        for step in range(len(self)):
-            place = (index + step) % len(self)
-            path = self.root / self.names[place]
-            try:
-                return make_sample(read_image(path), path, place)
-            except (ValueError, FileNotFoundError) as error:
-                if self.on_error == "raise":
-                    raise ValueError(f"{error}. data.on_error=skip goes on without it") from error
-                if self.names[place] not in self._faulty:
-                    self._faulty.add(self.names[place])
-                    log.warning("skipped: %s", error)
-        raise ValueError(f"none of the pictures in {self.root} can be read")
+        path = self.root / self.names[index]
+        return encoded_sample(read_content(path), str(path), index)
 
 
-def _of_split(
-    names: Sequence[str], split: Literal["train", "val"], val_fraction: float
-) -> list[str]:
+def encoded_sample(content: bytes, name: str, index: int) -> Sample:
+    """Return the file of a picture as a sample, boxed as a whole.
+
+    Raises:
+        DamagedPictureError: it is truncated or no picture; names it.
+    """
+    height, width = size_of(content, name)
+    bbox = np.array([0, 0, width - 1, height - 1], np.float32)
+    meta = Meta(id=index, image_id=index, path=name, size=(height, width), bbox=bbox)
+    image = EncodedImage(content=content, name=name, size=(height, width))
+    return Sample(image=image, bbox=bbox, meta=meta)
+
+
+def _of_split(names: Sequence[str], split: Split, val_fraction: float) -> list[str]:
     """Choose by the words of the path, or else by a checksum of the name."""
     worded = {name: splits_in(str(Path(name).parent)) for name in names}
     if any(split in words for words in worded.values()):
         return [name for name in names if split in worded[name]]
-    order = sorted(names, key=lambda name: zlib.crc32(name.encode()))
-    count = max(1, round(val_fraction * len(names))) if len(names) > 1 else 0
-    chosen = order[:count] if split == "val" else order[count:]
-    return sorted(chosen or order)
+    return divide(names, split, val_fraction) if len(names) > 1 else list(names)

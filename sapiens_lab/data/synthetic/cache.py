@@ -23,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from sapiens_lab.data.cache_folder import cache_folder
 from sapiens_lab.data.synthetic.arrays import F32
 from sapiens_lab.data.synthetic.camera import Camera
 from sapiens_lab.data.synthetic.keypoints import load_landmarks
@@ -127,12 +128,8 @@ class SceneCache:
 
 
 def default_cache_dir() -> Path:
-    """Return ``$SAPIENS_LAB_CACHE``, or ``sapiens_lab`` in the user's cache, plus ``synthetic``."""
-    own = os.environ.get("SAPIENS_LAB_CACHE")
-    if own:
-        return Path(own).expanduser() / "synthetic"
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "sapiens_lab" / "synthetic"
+    """Return where scenes are kept unless a user says otherwise."""
+    return cache_folder() / "synthetic"
 
 
 def encode(scene: Scene) -> bytes:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from sapiens_lab.data.datasets.image_folder import ImageFolder
+from sapiens_lab.data.framing import CenterCrop
+from sapiens_lab.data.loading import Key, TransformedDataset
+from sapiens_lab.data.transforms import Warp
 
 
 @pytest.fixture
@@ -40,17 +43,30 @@ def test_folders_of_splits_are_used_where_there_are_any(tree: Path) -> None:
     assert ImageFolder(tree, split="val").names == ["val/x2.jpg"]
 
 
-def test_a_broken_picture_is_named_or_skipped(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_picture_is_named_or_skipped_and_counted(
+    tree: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     data = ImageFolder(tree, split="train")
     broken = tree / data.names[2]
-    broken.write_bytes(broken.read_bytes()[:40])
-    with pytest.raises(ValueError, match=f"{broken.name}.*on_error=skip"):
-        data[2]
-    data = ImageFolder(tree, split="train", on_error="skip")
+    broken.write_bytes(broken.read_bytes()[:60])
+    warp = [CenterCrop((8, 8)), Warp((8, 8))]
+    with pytest.raises(ValueError, match=f"{broken.name}.*data.on_error=skip"):
+        TransformedDataset(data, transforms=warp)[Key(0, 2)]
+    seen = TransformedDataset(data, transforms=warp, on_error="skip")
     with caplog.at_level(logging.WARNING):
-        assert data[2].meta.path == str(tree / data.names[3])
-        assert data[2].meta.path == str(tree / data.names[3])
+        drawn = [seen[Key(epoch, 2)].meta.path for epoch in range(3)]
+    assert str(broken) not in drawn
+    assert seen.num_skipped >= 3
     assert caplog.text.count(broken.name) == 1
+
+
+def test_a_folder_of_broken_pictures_stops(tree: Path) -> None:
+    data = ImageFolder(tree, split="train")
+    for name in data.names:
+        (tree / name).write_bytes(b"not a picture")
+    seen = TransformedDataset(data, transforms=[Warp((8, 8))], on_error="skip")
+    with pytest.raises(ValueError, match=r"50 samples in a row were damaged.*not a picture"):
+        seen[Key(0, 0)]
 
 
 def test_no_folder_and_no_picture_are_named(tmp_path: Path) -> None:

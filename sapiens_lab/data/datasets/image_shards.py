@@ -1,0 +1,110 @@
+"""Pictures in tar archives: what pretraining reads where a tree has too many files."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+from torch.utils.data import Dataset
+
+from sapiens_lab.data.datasets.folder_pairs import Split, splits_in
+from sapiens_lab.data.datasets.image_folder import encoded_sample
+from sapiens_lab.data.sample import Sample
+from sapiens_lab.data.tar_index import Index, load_index, read_entry
+
+log = logging.getLogger(__name__)
+
+_THREADS = 16  # reading headers waits for the disk
+
+
+class ImageShards(Dataset[Sample]):
+    """Every picture in the tar archives of a folder, as a whole.
+
+    The archives are those of ``sapiens-shards`` or of WebDataset; entries that are not pictures
+    are passed over. A table of offsets is made once for every archive that has none.
+
+    Args:
+        root: of the archives; its subfolders are searched too.
+        split: archives whose names or folders speak of it, as in ``train-000007.tar`` or
+            ``val/7.tar``; where none does, the last ones in the order of names validate.
+        val_fraction: share of the archives that validates in that case, at least one.
+
+    Attributes:
+        group_sizes: number of pictures of every archive; a sampler reads archives one by one.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no archive for the split in it.
+        DamagedArchiveError: an archive is compressed, damaged or cut off; names it.
+    """
+
+    def __init__(self, root: str | Path, *, split: Split, val_fraction: float = 0.02) -> None:
+        self.root = Path(root)
+        self.archives = find_archives(self.root, split, val_fraction)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            sizes = pool.map(lambda path: len(load_index(path)), self.archives)
+            title = f"Reading {len(self.archives)} archives ({split})"
+            shown = track(sizes, title, total=len(self.archives), transient=True)
+            self.group_sizes = list(shown)
+        self._ends = np.cumsum(self.group_sizes)
+        log.info("%s: %d pictures in %d archives", split, len(self), len(self.archives))
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a picture, still encoded.
+
+        Raises:
+            DamagedArchiveError: its archive has changed; names it.
+            DamagedPictureError: it is truncated or no picture; names archive and entry.
+            FileNotFoundError: its archive is gone.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        archive = self.archives[number]
+        row = _index(archive)[index - int(self._ends[number])]  # counted from the archive's end
+        name, content = read_entry(archive, row)
+        return encoded_sample(content, f"{archive}/{name}", index)
+
+
+def find_archives(root: Path, split: Split | None, val_fraction: float = 0.02) -> list[Path]:
+    """Return the archives of a split, or all of them, sorted by name.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no archive for the split in it.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
+    found = sorted(root.rglob("*.tar"))
+    if not found:
+        packed = next((path.name for path in root.rglob("*.tar.*") if path.suffix != ".npy"), None)
+        hint = f"; {packed} is compressed: unpack it to plain .tar" if packed else ""
+        raise FileNotFoundError(
+            f"no .tar below {root}{hint}. `sapiens-shards make PICTURES --out FOLDER` writes them; "
+            "data=image_folder reads a tree of pictures"
+        )
+    if split is None:
+        return found
+    spoken = {path: splits_in(str(path.relative_to(root))) for path in found}
+    if any(spoken.values()):
+        chosen = [path for path in found if split in spoken[path]]
+    else:
+        count = max(1, round(val_fraction * len(found)))
+        chosen = found[-count:] if split == "val" else found[:-count]
+    if not chosen:
+        raise FileNotFoundError(
+            f"no archive below {root} for the {split} set, among {len(found)}; name some "
+            f"{split}-*.tar or put them into a folder {split}/"
+        )
+    return chosen
+
+
+@lru_cache(maxsize=256)
+def _index(archive: Path) -> Index:
+    """Keep the tables of the archives that are being read; a window of the sampler has 16."""
+    return load_index(archive)
