@@ -223,7 +223,9 @@ def _explain(words: Sequence[str], message: str, known: set[str]) -> str:
     """Name the override that failed and its nearest neighbours."""
     keys = {word.split("=", 1)[0] for word in known}
     lines = [message.splitlines()[0]]
-    for word in words:
+    # Hydra quotes the key that it could not set; other words may be right for this experiment.
+    quoted = [word for word in words if f"'{_key(word)}'" in lines[0]]
+    for word in quoted or words:
         key = word.split("=", 1)[0].lstrip("+~")
         candidates = {w for w in known if w.startswith(f"{key}=")} if key in keys else keys
         wanted = word.lstrip("+~") if key in keys else key

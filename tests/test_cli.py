@@ -142,6 +142,18 @@ def test_mistakes_are_answered_before_the_first_step(
     assert "Traceback" not in said
 
 
+def test_only_the_wrong_word_is_corrected(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        commands.train(
+            "experiment=pretrain/synthetic", "model.decoder_dim=24", "model.decoder_din=3"
+        )
+    said = capsys.readouterr().err
+    assert "`model.decoder_din=3`" in said
+    assert "`model.decoder_dim=24`" not in said
+
+
 def test_evaluating_without_a_run_says_how_to_get_one(
     commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,7 +24,17 @@ EXPERIMENTS = sorted(
     for path in (CONFIGS / "experiment").rglob("*.yaml")
 )
 # Groups whose options stand beside any experiment; `task`, `data` and `head` belong to one.
-GROUPS = ("backbone", "tune", "optimizer", "scheduler", "trainer", "callbacks", "logger", "debug")
+GROUPS = (
+    "backbone",
+    "tune",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "callbacks",
+    "probe",
+    "logger",
+    "debug",
+)
 OPTIONS = sorted(
     f"{group}={path.stem}" for group in GROUPS for path in (CONFIGS / group).glob("*.yaml")
 )
@@ -67,6 +77,10 @@ def test_every_experiment_composes_and_builds(experiment: str, tmp_path: Path) -
 def test_every_option_composes_and_builds(option: str) -> None:
     name = option.split("=")[0]
     with composed(option) as config:
+        if name == "probe":
+            name = "callbacks"  # where it goes
+            if "probe" in config.callbacks and OmegaConf.is_missing(config.callbacks.probe, "root"):
+                config.callbacks.probe.root = "labelled"
         if name in ("tune", "optimizer", "scheduler", "trainer", "callbacks", "backbone"):
             if option == "trainer=gpu" and not torch.cuda.is_available():
                 config.trainer.accelerator = "cpu"  # built here, run where there is one
