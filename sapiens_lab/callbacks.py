@@ -60,6 +60,7 @@ class FirstBatch(Callback):
             picture
             for i in range(min(self.num_samples, len(batch)))
             for picture in (self.view.plain(batch, i), self.view.target(batch, i))
+            if picture is not None
         ]
         write_picture(self.path, grid([pictures[i : i + 8] for i in range(0, len(pictures), 8)]))
 
@@ -83,13 +84,12 @@ class SampleGrid(Callback):
         if not trainer.is_global_zero:
             return
         for i in range(min(len(batch), self.num_samples - len(self._rows))):
-            self._rows.append(
-                [
-                    self.view.plain(batch, i),
-                    self.view.target(batch, i),
-                    self.view.prediction(batch, i, outputs[i]),
-                ]
+            columns = (
+                self.view.plain(batch, i),
+                self.view.target(batch, i),
+                self.view.prediction(batch, i, outputs[i]),
             )
+            self._rows.append([picture for picture in columns if picture is not None])
 
     def _write(self, trainer: L.Trainer, name: str) -> None:
         rows, self._rows = self._rows, []

@@ -105,18 +105,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="make|check")
     make = commands.add_parser("make", help="pack a tree of pictures")
-    make.add_argument("source", type=Path, help="any tree of pictures; train/ and val/ are kept")
+    make.add_argument("source", type=_folder, help="any tree of pictures; train/ and val/ are kept")
     make.add_argument("--out", type=Path, required=True, help="folder of the archives")
     make.add_argument("--shard-mb", type=float, default=1000, help="size of one [1e6 bytes]")
     make.add_argument("--val-fraction", type=float, default=0.02, help="held out, by checksum")
     make.add_argument("--seed", type=int, default=0, help="of the order of the pictures")
     make.set_defaults(run=_make)
     check = commands.add_parser("check", help="decode every picture of every archive")
-    check.add_argument("folder", type=Path)
+    check.add_argument("folder", type=_folder)
     check.set_defaults(run=_check)
     for command in (make, check):
         command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads")
     return parser
+
+
+def _folder(word: str) -> Path:
+    path = Path(word)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{word} is not a folder (looked from {Path.cwd()})")
+    return path
 
 
 def _progress(console: Console) -> Progress:

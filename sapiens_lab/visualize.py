@@ -25,13 +25,13 @@ _SUPERSAMPLE = 8  # cv2 draws at 1/8 pixel: its `shift` argument of 3
 class View(Protocol):
     """Draws what one kind of annotation looks like, in the input frame."""
 
-    titles: ClassVar[tuple[str, ...]]  # over the three pictures below
+    titles: ClassVar[tuple[str, ...]]  # over the pictures below
 
     def plain(self, batch: Batch, index: int) -> Picture:
         """Return sample ``index`` as the network sees it."""
 
-    def target(self, batch: Batch, index: int) -> Picture:
-        """Return sample ``index`` with its annotation drawn in."""
+    def target(self, batch: Batch, index: int) -> Picture | None:
+        """Return sample ``index`` with its annotation, or nothing where it is its own."""
 
     def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
         """Return sample ``index`` with a prediction of the task drawn in."""

@@ -149,11 +149,10 @@ class NormalView(_MapView):
 class ReconstructionView(_MapView):
     """What a masked autoencoder was shown, what it made of it, and that pasted into the gaps."""
 
-    titles: ClassVar[tuple[str, ...]] = ("input", "the same", "shown | reconstructed | pasted")
+    titles: ClassVar[tuple[str, ...]] = ("input", "shown | reconstructed | pasted")
 
-    def target(self, batch: Batch, index: int) -> Picture:
-        """Return sample ``index`` as it is: it is its own truth."""
-        return self.plain(batch, index)
+    def target(self, batch: Batch, index: int) -> None:
+        """Return nothing: the picture is its own truth."""
 
     def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
         """Return what was visible, the reconstruction, and the hidden patches pasted."""
@@ -177,7 +176,8 @@ class SideBySide:
 
     def target(self, batch: Batch, index: int) -> Picture:
         """Return every truth of sample ``index``."""
-        return np.hstack([view.target(batch, index) for view in self.views.values()])
+        truths = [view.target(batch, index) for view in self.views.values()]
+        return np.hstack([truth for truth in truths if truth is not None])
 
     def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
         """Return every prediction of sample ``index``."""

@@ -161,6 +161,13 @@ def test_a_killed_run_on_shards_ends_with_the_weights_of_an_undisturbed_one(
         torch.testing.assert_close(b[name], a[name], msg=name)
 
 
+def test_a_folder_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["make", "nowhere", "--out", "x"], ["check", "nowhere"]):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert "nowhere is not a folder" in capsys.readouterr().err
+
+
 def test_pictures_and_shards_of_them_are_the_same_data(tree: Path, shards: Path) -> None:
     """Only the order differs: the same pictures in both, at the same size."""
     folder = ImageFolder(tree, split="val")

@@ -50,6 +50,10 @@ class ImageShards(Dataset[Sample]):
             shown = track(sizes, title, total=len(self.archives), transient=True)
             self.group_sizes = list(shown)
         self._ends = np.cumsum(self.group_sizes)
+        if not len(self):
+            raise FileNotFoundError(
+                f"no picture in the {len(self.archives)} archives of the {split} set below {root}"
+            )
         log.info("%s: %d pictures in %d archives", split, len(self), len(self.archives))
 
     def __len__(self) -> int:

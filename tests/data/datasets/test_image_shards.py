@@ -83,6 +83,8 @@ def test_no_archive_is_explained(tmp_path: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"x\.tar\.gz is compressed: unpack it"):
         ImageShards(tmp_path, split="train")
-    pack(tmp_path / "only.tar", {"1.png": picture(1)})
+    pack(tmp_path / "only.tar", {"1.json": b"{}"})
+    with pytest.raises(FileNotFoundError, match="no picture in the 1 archives of the val set"):
+        ImageShards(tmp_path, split="val")
     with pytest.raises(FileNotFoundError, match=r"no archive below.*for the train set, among 1"):
         ImageShards(tmp_path, split="train")
