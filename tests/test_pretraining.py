@@ -22,6 +22,8 @@ TINY = (
     "model.decoder_dim=24", "model.decoder_layers=1", "model.decoder_heads=2",
     "data.train.num_scenes=8", "data.val.num_scenes=5", "data.batch_size=4", "data.num_workers=0",
 )  # fmt: skip
+PROBED = (*TINY, "callbacks.probe.train.num_scenes=7", "callbacks.probe.val.num_scenes=7")
+ALONE = (*TINY, "probe=none")
 
 
 class SameMasks(RandomMasking):
@@ -43,7 +45,11 @@ def agree(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
 
 
 def test_two_processes_and_accumulation_learn_what_one_process_learns(commands: Commands) -> None:
-    words = (*TINY, "model.masking._target_=tests.test_pretraining.SameMasks", "optimizer.lr=1e-4")
+    words = (
+        *PROBED,
+        "model.masking._target_=tests.test_pretraining.SameMasks",
+        "optimizer.lr=1e-4",
+    )
     commands.train(*words, "experiment_name=alone", tiny=False)
     commands.train(
         *words, "data.batch_size=2", "trainer.accumulate_grad_batches=2", "experiment_name=parts",
@@ -59,8 +65,9 @@ def test_two_processes_and_accumulation_learn_what_one_process_learns(commands: 
     alone, parts, two = (commands.runs(name)[0] for name in ("alone", "parts", "two"))
     agree(weights(alone), weights(parts))
     agree(weights(alone), weights(two))
-    validated = [_last(run, "val/loss") for run in (alone, parts, two)]
-    assert validated[1:] == pytest.approx([validated[0]] * 2, rel=1e-4)
+    for name in ("val/loss", "val/probe_acc", "val/probe_PCK"):
+        numbers = [_last(run, name) for run in (alone, parts, two)]
+        assert numbers[1:] == pytest.approx([numbers[0]] * 2, rel=1e-3), name
 
 
 def _last(run: Path, name: str) -> float:
@@ -68,11 +75,26 @@ def _last(run: Path, name: str) -> float:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)][-1]
 
 
+def test_checkpointing_and_half_precision_learn_much_the_same(commands: Commands) -> None:
+    for name, extra in {
+        "plain": [],
+        "checkpointed": ["backbone.activation_checkpointing=true"],
+        "halved": ["trainer.precision=bf16-mixed"],
+    }.items():
+        commands.train(*ALONE, *extra, f"experiment_name={name}", tiny=False)
+    plain, checkpointed, halved = (
+        losses(commands.runs(name)[0]) for name in ("plain", "checkpointed", "halved")
+    )
+    assert checkpointed == pytest.approx(plain, rel=1e-5)
+    assert halved == pytest.approx(plain, rel=0.03)
+    assert halved != plain
+
+
 def test_the_decoder_alone_learns_on_a_frozen_encoder(commands: Commands) -> None:
-    commands.train(*TINY, "trainer.max_epochs=1", tiny=False)
+    commands.train(*ALONE, "trainer.max_epochs=1", tiny=False)
     export = commands.runs("pretrain/synthetic")[0] / "export"
     commands.train(
-        *TINY, f"weights={export}", "weights_head=drop", "tune=head", "experiment_name=decoder",
+        *ALONE, f"weights={export}", "weights_head=drop", "tune=head", "experiment_name=decoder",
         tiny=False,
     )  # fmt: skip
     before = weights(commands.runs("pretrain/synthetic")[0])
@@ -85,7 +107,7 @@ def test_the_decoder_alone_learns_on_a_frozen_encoder(commands: Commands) -> Non
 
 def test_a_schedule_hides_more_and_more(commands: Commands) -> None:
     commands.train(
-        *TINY, "callbacks=masking_schedule", "callbacks.masking.start=0.5",
+        *ALONE, "callbacks=masking_schedule", "callbacks.masking.start=0.5",
         "callbacks.masking.end=0.9", tiny=False,
     )  # fmt: skip
     [run] = commands.runs("pretrain/synthetic")

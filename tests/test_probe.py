@@ -12,9 +12,9 @@ from torch import Tensor
 from sapiens_lab.data.sample import Batch, Meta
 from sapiens_lab.probe import KeypointProbe, PartProbe, Ridge, class_shares
 from tests.command import Commands, losses, numbers
-from tests.test_pretraining import TINY
+from tests.test_pretraining import ALONE, PROBED
 
-ALONE: Any = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda value, reduce_op: value))
+TRAINER: Any = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda value, reduce_op: value))
 GRID = (4, 3)
 PATCH = 8
 
@@ -35,9 +35,9 @@ def labelled(count: int) -> tuple[Batch, Tensor]:
 
 def fitted(probe: Any, features: Tensor, shown: Batch) -> dict[str, float]:
     probe.fit(features, shown)
-    weight, bias = probe.ridge.solve(1e-4, ALONE)
+    weight, bias = probe.ridge.solve(1e-4, TRAINER)
     probe.update(features.flatten(2).transpose(1, 2) @ weight + bias, shown)
-    found: dict[str, float] = probe.compute(ALONE)
+    found: dict[str, float] = probe.compute(TRAINER)
     return found
 
 
@@ -47,7 +47,7 @@ def test_sums_over_batches_solve_what_all_rows_at_once_would() -> None:
     ridge = Ridge()
     for start in range(0, 300, 70):
         ridge.add(x[start : start + 70], y[start : start + 70])
-    weight, bias = ridge.solve(0.1, ALONE)
+    weight, bias = ridge.solve(0.1, TRAINER)
     centred = x - x.mean(0)
     alpha = 0.1 * centred.var(0, unbiased=False).mean() * 300
     gram = centred.T @ centred + alpha * torch.eye(7)
@@ -93,10 +93,9 @@ def test_a_keypoint_is_found_where_the_features_mark_it() -> None:
 
 
 def test_a_run_logs_its_probe_and_learns_the_same(commands: Commands) -> None:
-    commands.train(*TINY, "probe=none", "experiment_name=without", tiny=False)
+    commands.train(*ALONE, "experiment_name=without", tiny=False)
     commands.train(
-        *TINY, "callbacks.probe.limit=6", "callbacks.probe.train.num_scenes=6",
-        "callbacks.probe.val.num_scenes=6", "callbacks.probe.every_n_epochs=2",
+        *PROBED, "callbacks.probe.limit=6", "callbacks.probe.every_n_epochs=2",
         "experiment_name=with", tiny=False,
     )  # fmt: skip
     without, probed = commands.runs("without")[0], commands.runs("with")[0]
@@ -115,5 +114,5 @@ def test_a_set_without_labels_is_refused_before_the_first_step(
     commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        commands.train(*TINY, "callbacks.probe.train.fields=[depth]", tiny=False)
+        commands.train(*PROBED, "callbacks.probe.train.fields=[depth]", tiny=False)
     assert "neither part labels nor keypoints" in capsys.readouterr().err
