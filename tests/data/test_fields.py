@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
+
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from sapiens_lab import geometry
@@ -122,6 +125,22 @@ def test_a_photograph_decoded_small_shows_the_same(size: tuple[int, int], shrink
     # Decoding shrinks by whole blocks of 2, 4 or 8, the other way by any whole number.
     inside = np.s_[4:-4, 4:-4] if shrink < 9 else np.s_[8:-8, 8:-8]
     assert np.abs(found - whole)[inside].mean() < 3
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_turned_photograph_decoded_small_is_turned_too(orientation: int) -> None:
+    file = io.BytesIO()
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    PIL.Image.fromarray(photograph((240, 320))).save(file, "JPEG", exif=exif, quality=95)
+    size = images.size_of(file.getvalue(), "x.jpg")
+    assert size == ((240, 320) if orientation == 3 else (320, 240))
+    encoded = EncodedImage(content=file.getvalue(), name="x.jpg", size=size)
+    target = (size[0] // 4, size[1] // 4)
+    matrix = geometry.resize(size, target)
+    found = encoded.warp(matrix, target, antialias=True).pixels.astype(float)
+    whole = Image(pixels=encoded.pixels).warp(matrix, target, antialias=True).pixels.astype(float)
+    assert np.abs(found - whole).mean() < 2
 
 
 def test_a_photograph_is_decoded_as_small_as_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
