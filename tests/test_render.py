@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.data.synthetic.cache import SceneSource
 from sapiens_lab.render import main
 
@@ -101,6 +102,28 @@ def test_impossible_sizes_are_refused(
     with pytest.raises(SystemExit, match="2"):
         main(["--num", "1", "--out", str(tmp_path / "out"), "--size", size])
     assert size in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_people_from_above_are_the_scenes_of_the_data_set(tmp_path: Path) -> None:
+    out, angles = tmp_path / "out", ["--elevation", "50", "80", "--roll", "-180", "180"]
+    assert main(["--num", "1", "--out", str(out), *angles, *SMALL]) == 0
+    height, width = cv2.imread(str(out / "images/0000/00000000.png")).shape[:2]
+    people = SyntheticPeople(
+        num_scenes=1, image_size=(height, width), cache=False, supersample=1,
+        elevation_deg=(50, 80), roll_deg=(-180, 180),
+    )  # fmt: skip
+    depth = np.load(out / "depths/0000/00000000.npy")
+    np.testing.assert_array_equal(depth, people.scene(0).depth)
+    assert json.loads((out / "dataset.json").read_text())["settings"]["roll_deg"] == [-180, 180]
+
+
+@pytest.mark.parametrize("angles", [["--elevation", "80", "50"], ["--roll", "-400", "0"]])
+def test_impossible_angles_are_named(
+    angles: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--num", "1", "--out", str(tmp_path / "out"), *angles, *SMALL]) == 1
+    assert angles[0][2:] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -83,6 +83,23 @@ class DepthL1Loss(nn.Module):
         return masked_mean((preds - target).abs(), valid)
 
 
+class DepthL2Loss(nn.Module):
+    """Mean squared error over all valid pixels of the batch, in the target's unit squared.
+
+    Where a picture leaves the depth open it asks for the mean of what is possible, which is what a
+    root mean squared error rewards; L1 asks for the median.
+    """
+
+    def forward(self, preds: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Compare ``preds`` and ``target (B, 1, H, W)`` where ``valid`` (same, bool); a scalar.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        preds, target = masked(preds, target, valid)
+        return masked_mean((preds - target).square(), valid)
+
+
 class DepthGradientLoss(nn.Module):
     """Absolute difference of neighbours' differences, at several scales.
 

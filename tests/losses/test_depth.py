@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sapiens_lab.losses.depth import DepthGradientLoss, DepthL1Loss, SiLogLoss
+from sapiens_lab.losses.depth import DepthGradientLoss, DepthL1Loss, DepthL2Loss, SiLogLoss
 
 
 @pytest.fixture
@@ -28,6 +28,14 @@ def gradient(loss: nn.Module, preds: Tensor, target: Tensor, valid: Tensor) -> t
     assert preds.grad is not None
     assert preds.grad.isfinite().all()
     return value.item(), preds.grad
+
+
+def test_l2_by_hand_over_valid_pixels_only() -> None:
+    preds = torch.tensor([1.0, 5.0, float("nan")]).view(1, 1, 1, 3)
+    target, valid = torch.tensor([2.0, 2.0, 2.0]).view(1, 1, 1, 3), ~preds.isnan()
+    value, slope = gradient(DepthL2Loss(), preds, target, valid)
+    assert value == pytest.approx((1 + 9) / 2)
+    assert slope.flatten().tolist() == pytest.approx([-1, 3, 0])
 
 
 def test_silog_by_hand() -> None:

@@ -37,6 +37,9 @@ class SyntheticPeople(Dataset[Sample]):
         seed: of all splits.
         skeleton: which keypoints, by name; those that the body does not have are unlabelled.
         fields: which annotations a sample carries.
+        elevation_deg: range (low, high) of the angle at which cameras look down, as from a ceiling
+            or a drone; by default most stand at eye level. Negative looks up.
+        roll_deg: range of the cameras' turn about the line of sight; by default a few degrees.
         cache: keep rendered scenes on disk.
         cache_dir: where; ``$SAPIENS_LAB_CACHE/synthetic`` or
             ``~/.cache/sapiens_lab/synthetic`` by default.
@@ -57,6 +60,8 @@ class SyntheticPeople(Dataset[Sample]):
         seed: int = 0,
         skeleton: str | Path | Skeleton = "coco17",
         fields: Sequence[Field] = ("keypoints",),
+        elevation_deg: tuple[float, float] | None = None,
+        roll_deg: tuple[float, float] | None = None,
         cache: bool = True,
         cache_dir: str | Path | None = None,
         max_cache_gb: float = 10.0,
@@ -82,6 +87,8 @@ class SyntheticPeople(Dataset[Sample]):
             seed=seed,
             split=get_args(Split).index(split),
             supersample=supersample,
+            elevation_deg=_range(elevation_deg),
+            roll_deg=_range(roll_deg),
         )
         self.cache: SceneCache | None = None
         if cache:
@@ -197,6 +204,13 @@ class SyntheticPeople(Dataset[Sample]):
                 f"but max_cache_gb={max_cache_gb:g}; raise it, take fewer or smaller scenes, or "
                 "render on the fly with cache=false"
             )
+
+
+def _range(ends: Sequence[float] | None) -> tuple[float, float] | None:
+    if ends is None:
+        return None
+    low, high = (float(end) for end in ends)
+    return low, high
 
 
 def _select(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:

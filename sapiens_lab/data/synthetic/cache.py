@@ -37,12 +37,31 @@ _STAMP = "parameters.json"  # touched on use: its time orders the folders
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSource:
-    """Which scenes: everything that decides what scene number ``i`` looks like."""
+    """Which scenes: everything that decides what scene number ``i`` looks like.
+
+    Raises:
+        ValueError: a range of angles has its ends the wrong way round, or reaches the poles.
+    """
 
     image_size: tuple[int, int]
     seed: int
     split: int
     supersample: int = 2
+    elevation_deg: tuple[float, float] | None = None  # ranges, see `render_scene`
+    roll_deg: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.elevation_deg or (0, 0)
+        if not -89 <= low <= high <= 89:
+            raise ValueError(
+                f"elevation {low:g} {high:g} degrees: give the lower end first, between -89 "
+                "(from below) and 89 (from above)"
+            )
+        low, high = self.roll_deg or (0, 0)
+        if not -360 <= low <= high <= 360:
+            raise ValueError(
+                f"roll {low:g} {high:g} degrees: give the lower end first, between -360 and 360"
+            )
 
     def render(self, index: int) -> Scene:
         """Render scene number ``index``."""
@@ -50,6 +69,8 @@ class SceneSource:
         return render_scene(
             (self.seed, self.split, index),
             image_size=self.image_size,
+            elevation_deg=self.elevation_deg,
+            roll_deg=self.roll_deg,
             supersample=1 if self.supersample == 1 else 2,
         )
 
@@ -58,12 +79,16 @@ class SceneSource:
         """About how large a scene file is (measured: 20 kB at 128x96, 0.6 MB at 1024x768)."""
         return 8e3 + 1.1 * self.image_size[0] * self.image_size[1]
 
+    def settings(self) -> dict[str, Any]:
+        """Return what was chosen; what was left alone is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
     def key(self) -> str:
         """Return the hash that names the folder of these scenes."""
         return hashlib.sha256(self._description().encode()).hexdigest()[:16]
 
     def _description(self) -> str:
-        facts = {"renderer": VERSION, "format": _FORMAT, **asdict(self)}
+        facts = {"renderer": VERSION, "format": _FORMAT, **self.settings()}
         return json.dumps(facts, sort_keys=True, indent=1)
 
 

@@ -76,10 +76,20 @@ def choose_framing(rng: Rng) -> Framing:
     return _FRAMINGS[int(rng.choice(len(_FRAMINGS), p=_FRAMING_SHARES))]
 
 
-def sample_camera(rng: Rng, targets: NDArray[Any], size: tuple[int, int]) -> Camera:
+def sample_camera(
+    rng: Rng,
+    targets: NDArray[Any],
+    size: tuple[int, int],
+    *,
+    elevation_deg: tuple[float, float] | None = None,
+    roll_deg: tuple[float, float] | None = None,
+) -> Camera:
     """Draw a camera that looks at the person and fits the points ``targets (N, 3)`` in.
 
-    The same numbers are drawn whatever the size, so a scene looks alike at all of them.
+    The same numbers are drawn whatever the size, so a scene looks alike at all of them. Most
+    cameras stand upright at the height of a person's eyes or a little above. ``elevation_deg`` and
+    ``roll_deg`` give ranges (low, high) instead, drawn from uniformly, of the angle at which they
+    look down and of the turn about the line of sight.
     """
     height, width = size
     focal = 0.5 * height / math.tan(math.radians(rng.uniform(18, 65)) / 2)
@@ -89,6 +99,10 @@ def sample_camera(rng: Rng, targets: NDArray[Any], size: tuple[int, int]) -> Cam
     roll = math.radians(rng.normal(0, 4))
     fill = rng.uniform(0.72, 1.0)
     shift = rng.normal(0, 0.04, 2)
+    if elevation_deg is not None:
+        pitch = math.radians(rng.uniform(*elevation_deg))
+    if roll_deg is not None:
+        roll = math.radians(rng.uniform(*roll_deg))
 
     facing = np.diag([1.0, -1.0, -1.0])  # a camera in front of the person, looking along -z
     R = about_z(roll) @ about_x(pitch) @ facing @ about_y(yaw)

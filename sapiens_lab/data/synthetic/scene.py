@@ -66,6 +66,8 @@ def render_scene(
     *,
     image_size: tuple[int, int],
     framing: Framing | None = None,
+    elevation_deg: tuple[float, float] | None = None,
+    roll_deg: tuple[float, float] | None = None,
     supersample: Literal[1, 2] = 2,
     camera: Camera | None = None,
     shadows: bool = True,
@@ -78,6 +80,9 @@ def render_scene(
         seed: an integer or a sequence of them.
         image_size: (height, width) of the picture.
         framing: how much of the person to show; drawn by default.
+        elevation_deg: range of the angle at which the camera looks down; by default most look
+            straight ahead or a little down.
+        roll_deg: range of the camera's turn about its line of sight; by default a few degrees.
         supersample: 2 smooths the edges of the picture (annotations are never mixed).
         camera: look through this camera instead of the scene's own; its size counts.
         shadows: of the person, on the person and on the floor.
@@ -87,7 +92,14 @@ def render_scene(
     streams = Streams(seed)
     framing = framing or choose_framing(streams.get("framing"))
     person = build_person(streams, framing)
-    own = sample_camera(streams.get("camera"), _targets(streams, person, framing), image_size)
+    targets = _targets(streams, person, framing)
+    own = sample_camera(
+        streams.get("camera"),
+        targets,
+        image_size,
+        elevation_deg=elevation_deg,
+        roll_deg=roll_deg,
+    )
     camera = camera or own
     light = sample_light(streams.get("light"))
     shadow_map = ShadowMap.cast(person.mesh, light) if shadows else None

@@ -6,7 +6,7 @@ files do not.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,7 +68,7 @@ class PeopleViews:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that decides what the scenes look like."""
-        facts = {"source": "people", "renderer": VERSION, **asdict(self.source)}
+        facts = {"source": "people", "renderer": VERSION, **self.source.settings()}
         return {**facts, "split": SPLITS[self.source.split]}
 
     def view(self, index: int) -> View:

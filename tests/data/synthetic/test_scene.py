@@ -45,6 +45,24 @@ def test_the_picture_size_changes_only_the_view() -> None:
     np.testing.assert_allclose(2 * small.keypoints + 0.5, large.keypoints, atol=0.05)
 
 
+def test_cameras_look_down_and_turn_as_asked() -> None:
+    for seed in range(4):
+        usual = render_scene(seed, image_size=SIZE, supersample=1)
+        above = render_scene(
+            seed, image_size=SIZE, supersample=1, elevation_deg=(50, 60), roll_deg=(80, 100)
+        )
+        right, _, forward = above.camera.R
+        assert 50 <= np.degrees(np.arcsin(-forward[1])) <= 60  # the world's y points up
+        # Turned by about a quarter, the picture's x axis lies in the plane of the world's y.
+        upright = np.cross(forward, np.cross([0, 1, 0], forward))
+        assert abs(right @ upright) / np.linalg.norm(upright) > np.cos(np.radians(10)) - 1e-6
+        assert (above.pose, above.height, above.framing) == (
+            usual.pose,
+            usual.height,
+            usual.framing,
+        )
+
+
 def test_normals_agree_with_the_gradient_of_depth(scenes: list[Scene]) -> None:
     angles = np.concatenate([_angles(scene) for scene in scenes])
     assert np.median(angles) < 9  # [degrees] flat facets against smooth normals, small pictures
