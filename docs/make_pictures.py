@@ -1,7 +1,8 @@
-"""Make the pictures of the README: rendered people with all their annotations, and predictions.
+"""Make the pictures of README and docs: rendered people, their annotations, and predictions.
 
 python docs/make_pictures.py                                    docs/rendered_people.jpg
 python docs/make_pictures.py outputs/pose/synthetic/<time>      docs/predictions.jpg as well
+python docs/make_pictures.py outputs/pretrain/synthetic/<time>  docs/reconstructions.jpg as well
 """
 
 from __future__ import annotations
@@ -62,5 +63,7 @@ def write(name: str, picture: Picture) -> None:
 if __name__ == "__main__":
     write("rendered_people.jpg", rendered_people())
     if len(sys.argv) > 1:
-        last = sorted(Path(sys.argv[1], "predictions").glob("*.png"))[-1]
-        write("predictions.jpg", np.asarray(cv2.imread(str(last)))[..., ::-1])
+        run = Path(sys.argv[1]).resolve()
+        last = sorted((run / "predictions").glob("*.png"))[-1]
+        name = "reconstructions.jpg" if "pretrain" in run.parts else "predictions.jpg"
+        write(name, np.asarray(cv2.imread(str(last)))[..., ::-1])
