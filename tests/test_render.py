@@ -157,7 +157,14 @@ def test_ctrl_c_leaves_whole_files_only_and_the_command_goes_on(tmp_path: Path) 
     out = tmp_path / "out"
     command = [sys.executable, "-m", "sapiens_lab.render", "--num", "5000", "--out", str(out)]
     command += [*SMALL[:-1], "2"]
-    run = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while len(list(out.glob("scenes/*/*"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
