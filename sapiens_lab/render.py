@@ -44,7 +44,7 @@ LARGEST = 4096  # pixels a side
 _HIGHEST = 10**8  # numbers of scenes have eight digits
 _AHEAD = 2  # scenes handed to a process before it asks for them
 _PEOPLE_ONLY, _SCAN_ONLY = ("split", "skeleton"), ("up", "height_m", "metric", "full_only")
-_CAMERA = ("elevation", "roll")  # ranges of every camera
+_CAMERA = {"elevation": "at which cameras look down", "roll": "of their turn"}  # ranges of all
 _ORBIT = ("azimuth", "fov", "fill")  # ranges of those around a scan
 
 
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--depth-format", choices=("npy", "png16"), default="npy", help="metres or millimetres")
     add("--depth-dtype", choices=("float32", "float16"), default="float32", help="of npy")
     add("--normal-format", choices=("npy", "png16"), default="npy")
-    for name, meaning in (("elevation", "at which cameras look down"), ("roll", "of their turn")):
+    for name, meaning in _CAMERA.items():
         help_text = f"range of the angle {meaning}, degrees"
         add(f"--{name}", type=float, nargs=2, metavar=("LOW", "HIGH"), help=help_text)
     people = parser.add_argument_group("rendered people")
@@ -160,6 +160,11 @@ def _source(arguments: argparse.Namespace) -> ViewSource:
     if wrong:
         named = ", ".join("--" + name.replace("_", "-") for name in sorted(wrong))
         raise ValueError(f"{named}: only {'without' if arguments.mesh else 'with'} --mesh")
+    ranges = {
+        (name if name == "fill" else f"{name}_deg"): tuple(getattr(arguments, name))
+        for name in (*_CAMERA, *_ORBIT)
+        if getattr(arguments, name)
+    }
     if arguments.mesh is None:
         return PeopleViews(
             SceneSource(
@@ -167,18 +172,12 @@ def _source(arguments: argparse.Namespace) -> ViewSource:
                 seed=arguments.seed,
                 split=SPLITS.index(arguments.split or "train"),
                 supersample=arguments.supersample,
-                elevation_deg=tuple(arguments.elevation) if arguments.elevation else None,
-                roll_deg=tuple(arguments.roll) if arguments.roll else None,
+                **ranges,
             )
         )
     height_m = 1.75 if arguments.height_m is None else arguments.height_m
     if height_m <= 0:
         raise ValueError(f"--height-m {height_m} must be positive")
-    ranges = {
-        (name if name == "fill" else f"{name}_deg"): tuple(getattr(arguments, name))
-        for name in (*_CAMERA, *_ORBIT)
-        if getattr(arguments, name)
-    }
     return ScanViews(
         scan=load_scan(
             arguments.mesh,

@@ -25,7 +25,7 @@ import numpy as np
 
 from sapiens_lab.data.cache_folder import cache_folder
 from sapiens_lab.data.synthetic.arrays import F32
-from sapiens_lab.data.synthetic.camera import Camera
+from sapiens_lab.data.synthetic.camera import Camera, check_range
 from sapiens_lab.data.synthetic.keypoints import load_landmarks
 from sapiens_lab.data.synthetic.scene import VERSION, Scene, render_scene
 
@@ -40,7 +40,7 @@ class SceneSource:
     """Which scenes: everything that decides what scene number ``i`` looks like.
 
     Raises:
-        ValueError: a range of angles has its ends the wrong way round, or reaches the poles.
+        ValueError: a range of angles makes no sense, see `check_range`.
     """
 
     image_size: tuple[int, int]
@@ -51,17 +51,9 @@ class SceneSource:
     roll_deg: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        low, high = self.elevation_deg or (0, 0)
-        if not -89 <= low <= high <= 89:
-            raise ValueError(
-                f"elevation {low:g} {high:g} degrees: give the lower end first, between -89 "
-                "(from below) and 89 (from above)"
-            )
-        low, high = self.roll_deg or (0, 0)
-        if not -360 <= low <= high <= 360:
-            raise ValueError(
-                f"roll {low:g} {high:g} degrees: give the lower end first, between -360 and 360"
-            )
+        for name in ("elevation_deg", "roll_deg"):
+            if (ends := getattr(self, name)) is not None:
+                check_range(name, ends)
 
     def render(self, index: int) -> Scene:
         """Render scene number ``index``."""

@@ -20,6 +20,12 @@ Framing = Literal["full", "upper", "head"]
 _FRAMINGS: tuple[Framing, ...] = ("full", "upper", "head")
 _FRAMING_SHARES = (0.6, 0.27, 0.13)
 _CLOSEST = 0.35  # [m] from the camera to the nearest thing to be framed
+_BOUNDS = {  # of the ranges that cameras are drawn from
+    "elevation_deg": (-89.0, 89.0),  # negative looks up
+    "roll_deg": (-360.0, 360.0),
+    "fov_deg": (1.0, 120.0),
+    "fill": (0.05, 2.0),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,6 +75,21 @@ class Camera:
         turn[:2, :2] = geometry.rotation_part(matrix)
         K = np.vstack([matrix, (0.0, 0.0, 1.0)]) @ self.K @ turn.T
         return Camera(K=K, R=turn @ self.R, t=turn @ self.t, size=size)
+
+
+def check_range(name: str, ends: tuple[float, float]) -> None:
+    """Refuse a range (low, high) of camera settings that makes no sense.
+
+    Raises:
+        ValueError: the ends are the wrong way round, or a camera cannot be there.
+    """
+    low, high = ends
+    if low > high:
+        raise ValueError(f"{name} {low:g} {high:g}: give the lower end first")
+    lowest, highest = _BOUNDS.get(name, (-math.inf, math.inf))
+    if low < lowest or high > highest:
+        what = name.removesuffix("_deg")
+        raise ValueError(f"{what} {low:g} to {high:g}: choose between {lowest:g} and {highest:g}")
 
 
 def choose_framing(rng: Rng) -> Framing:

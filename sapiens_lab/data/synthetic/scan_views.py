@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sapiens_lab.data.synthetic.arrays import F32, F64, Rng, product
-from sapiens_lab.data.synthetic.camera import Camera, Framing, choose_framing
+from sapiens_lab.data.synthetic.camera import Camera, Framing, check_range, choose_framing
 from sapiens_lab.data.synthetic.rotations import about_x, about_y, about_z
 from sapiens_lab.data.synthetic.scan import Scan
 from sapiens_lab.data.synthetic.scan_render import render_scan
@@ -41,15 +41,8 @@ class Orbit:
     fill: tuple[float, float] = (0.6, 1.0)  # share of the picture's height or width
 
     def __post_init__(self) -> None:
-        for name, (low, high) in asdict(self).items():
-            if low > high:
-                raise ValueError(f"{name} {low:g} {high:g}: give the lower end first")
-        if self.fov_deg[0] < 1 or self.fov_deg[1] > 120:
-            raise ValueError(f"fov {self.fov_deg} degrees: choose between 1 and 120")
-        if self.fill[0] < 0.05 or self.fill[1] > 2:
-            raise ValueError(f"fill {self.fill}: choose shares between 0.05 and 2")
-        if self.elevation_deg[0] < -89 or self.elevation_deg[1] > 89:
-            raise ValueError(f"elevation {self.elevation_deg} degrees: choose between -89 and 89")
+        for name, ends in asdict(self).items():
+            check_range(name, ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
