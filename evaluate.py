@@ -5,7 +5,7 @@ python evaluate.py experiment=pose/coco17 ckpt_path=auto
 python evaluate.py ckpt_path=outputs/pose/coco17/2026-01-31_12-00-00/checkpoints/best.ckpt
 """
 
-from sapiens_lab.cli import evaluate
+from sapiens_lab.commands.train import evaluate
 
 if __name__ == "__main__":
     evaluate()

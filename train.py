@@ -6,7 +6,7 @@ python train.py experiment=pose/coco17 data.root=... debug=overfit  the first th
 python train.py resume=auto                                         go on where it stopped
 """
 
-from sapiens_lab.cli import train
+from sapiens_lab.commands.train import train
 
 if __name__ == "__main__":
     train()

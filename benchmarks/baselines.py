@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from sapiens_lab import cli
+from sapiens_lab.commands import train as cli
 from sapiens_lab.data.datamodule import DataModule
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.heatmaps import HeatmapCodec

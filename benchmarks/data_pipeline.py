@@ -22,7 +22,7 @@ from hydra.utils import instantiate
 from rich.console import Console
 from rich.table import Table
 
-from sapiens_lab import cli
+from sapiens_lab.commands import train as cli
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.data.fields import Image
 from sapiens_lab.data.images import read_image

@@ -22,12 +22,12 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
-from sapiens_lab.data.synthetic import lighting, person, scene, surface
-from sapiens_lab.data.synthetic.body import load_body
-from sapiens_lab.data.synthetic.cache import SceneCache, SceneSource
-from sapiens_lab.data.synthetic.keypoints import load_landmarks
-from sapiens_lab.data.synthetic.raster import Backend
-from sapiens_lab.data.synthetic.regions import load_regions
+from sapiens_lab.synthetic import lighting, person, scene, surface
+from sapiens_lab.synthetic.body import load_body
+from sapiens_lab.synthetic.cache import SceneCache, SceneSource
+from sapiens_lab.synthetic.keypoints import load_landmarks
+from sapiens_lab.synthetic.raster import Backend
+from sapiens_lab.synthetic.regions import load_regions
 
 # Stage -> the function that does it, where its caller looks it up. A stage holds its inner ones.
 STAGES: dict[str, tuple[Any, str]] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sapiens_lab import cli
+from sapiens_lab.commands import train as cli
 
 # The default experiment, cut down: 12 rendered people of 64x48 to learn from, 5 held out.
 TINY = (

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sapiens_lab import cli
+from sapiens_lab.commands import train as cli
 from sapiens_lab.data.datamodule import DataModule
 from sapiens_lab.models.mae import Reconstruction
 

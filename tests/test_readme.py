@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sapiens_lab import cli
+from sapiens_lab.commands import train as cli
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sapiens_lab import cli
+from sapiens_lab.commands import train as cli
 from tests.command import TINY
 from tests.conftest import ROOT
 
@@ -36,7 +36,7 @@ def test_the_wheel_trains_from_any_folder(archives: Path, tmp_path: Path) -> Non
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r}); import sapiens_lab; "
         f"assert sapiens_lab.__file__.startswith({str(site)!r}); "
-        "from sapiens_lab.cli import train; train()"
+        "from sapiens_lab.commands.train import train; train()"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, *TINY, "debug=fast"],

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, Sampler
 
 from sapiens_lab.data.images import DamagedPictureError
 from sapiens_lab.data.sample import Sample
-from sapiens_lab.data.tar_index import DamagedArchiveError
+from sapiens_lab.data.shards.tar_index import DamagedArchiveError
 from sapiens_lab.data.transforms import Transform
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sapiens_lab.models.masking import Mask, RandomMasking
-from sapiens_lab.models.positions import sincos_positions
+from sapiens_lab.models.pos_embed import sincos_positions
 from sapiens_lab.models.sapiens import MEAN, STD, Normalized
 from sapiens_lab.models.vit import Block, ViT
 

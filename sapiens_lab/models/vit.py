@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sapiens_lab.models.positions import resize_positions, sincos_positions
+from sapiens_lab.models.pos_embed import resize_positions, sincos_positions
 
 Size = Literal["tiny", "small", "sapiens_0.3b", "sapiens_0.6b", "sapiens_1b", "sapiens_2b"]
 

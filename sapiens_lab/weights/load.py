@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from sapiens_lab.models.positions import resize_positions
+from sapiens_lab.models.pos_embed import resize_positions
 from sapiens_lab.weights.architecture import describe_encoder, grid_of
 from sapiens_lab.weights.files import State, Weights, read_weights
 

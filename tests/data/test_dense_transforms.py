@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sapiens_lab import geometry
-from sapiens_lab.data import framing, photometric
+from sapiens_lab.data import crops, photometric
 from sapiens_lab.data import transforms as T
 from sapiens_lab.data.fields import LabelMap
 from sapiens_lab.data.sample import collate
@@ -19,7 +19,7 @@ from tests.data.test_transforms import SIZE, chain, make_sample
 
 def test_stretch_shows_the_whole_picture_as_cv2_resizes_it() -> None:
     sample = make_sample()
-    out = chain(sample, framing.Stretch(SIZE), T.Warp(SIZE))
+    out = chain(sample, crops.Stretch(SIZE), T.Warp(SIZE))
     expected = cv2.resize(sample.image.pixels, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
     inner = np.abs(out.image.pixels.astype(int) - expected)[1:-1, 1:-1]
     assert inner.max() <= 2  # warpAffine rounds positions to 1/32 pixel
@@ -28,7 +28,7 @@ def test_stretch_shows_the_whole_picture_as_cv2_resizes_it() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_scaled_crop_lies_within_the_picture_and_keeps_the_aspect_of_pixels(seed: int) -> None:
     sample = make_sample()  # 200 x 160
-    out = framing.RandomScaledCrop(image_size=SIZE, ratio=(1.5, 3.0))(
+    out = crops.RandomScaledCrop(image_size=SIZE, ratio=(1.5, 3.0))(
         sample, np.random.default_rng(seed)
     )
     matrix = out.meta.matrix
@@ -43,7 +43,7 @@ def test_a_scaled_crop_lies_within_the_picture_and_keeps_the_aspect_of_pixels(se
 
 def test_a_picture_resized_below_the_input_is_stretched_whole() -> None:
     sample = make_sample()
-    out = framing.RandomScaledCrop(image_size=SIZE, ratio=(0.2, 0.5))(
+    out = crops.RandomScaledCrop(image_size=SIZE, ratio=(0.2, 0.5))(
         sample, np.random.default_rng(0)
     )
     np.testing.assert_allclose(out.meta.matrix, geometry.resize((200, 160), SIZE), atol=1e-9)
@@ -54,7 +54,7 @@ def test_a_crop_full_of_one_class_is_drawn_again() -> None:
     ids[:, 80:] = 1  # windows on either side see one class only
     ids[:20] = 255  # ignored pixels do not count as a class
     sample = replace(make_sample(), labels=LabelMap(ids=ids, mirror_index=np.arange(2)))
-    step = framing.RandomScaledCrop(image_size=SIZE, ratio=(2.0, 2.0), tries=100)
+    step = crops.RandomScaledCrop(image_size=SIZE, ratio=(2.0, 2.0), tries=100)
     for seed in range(10):
         warped = chain(sample, step, T.Warp(SIZE), seed=seed).labels
         assert warped is not None
@@ -92,11 +92,11 @@ def test_a_folder_without_pictures_is_named_at_once(tmp_path: Path) -> None:
 
 def test_the_truth_stays_at_source_size() -> None:
     sample = make_sample()
-    batch = collate([chain(sample, framing.Stretch(SIZE), T.Warp(SIZE, keep_source=True))])
+    batch = collate([chain(sample, crops.Stretch(SIZE), T.Warp(SIZE, keep_source=True))])
     assert batch.truth is not None
     truth = batch.truth[0]
     assert truth.labels is not None
     assert truth.normal is not None
     assert truth.labels.shape == (200, 160)
     assert truth.normal.shape == (3, 200, 160)
-    assert collate([chain(sample, framing.Stretch(SIZE), T.Warp(SIZE))]).truth is None
+    assert collate([chain(sample, crops.Stretch(SIZE), T.Warp(SIZE))]).truth is None

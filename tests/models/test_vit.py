@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from sapiens_lab.models.heads import DeconvHead
-from sapiens_lab.models.positions import resize_positions, sincos_positions
+from sapiens_lab.models.pos_embed import resize_positions, sincos_positions
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.timm_encoder import TimmEncoder
 from sapiens_lab.models.vit import ViT, vit

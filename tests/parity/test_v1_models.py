@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sapiens_lab.heatmaps import flip_heatmaps
 from sapiens_lab.models.heads import DeconvHead
-from sapiens_lab.models.positions import sincos_positions
+from sapiens_lab.models.pos_embed import sincos_positions
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.vit import ViT
 from sapiens_lab.weights.files import read_weights

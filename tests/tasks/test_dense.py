@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sapiens_lab import geometry
 from sapiens_lab.anatomy.parts import Parts
-from sapiens_lab.data import framing
+from sapiens_lab.data import crops
 from sapiens_lab.data import transforms as T
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.data.sample import Batch, Meta, collate
@@ -44,7 +44,7 @@ def people() -> SyntheticPeople:
 @pytest.fixture(scope="module")
 def batch(people: SyntheticPeople) -> Batch:
     rng = np.random.default_rng(0)
-    steps = (framing.Stretch((96, 72)), T.Warp((96, 72), keep_source=True))
+    steps = (crops.Stretch((96, 72)), T.Warp((96, 72), keep_source=True))
     samples = []
     for sample in (people[i] for i in range(3)):
         for step in steps:

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 import sapiens_lab
+from sapiens_lab.commands.weights import main
 from sapiens_lab.models.heads import DeconvHead, MultiHead
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.timm_encoder import TimmEncoder
 from sapiens_lab.models.vit import SIZES, ViT, vit
 from sapiens_lab.weights.architecture import read_architecture
-from sapiens_lab.weights.command import main
 from sapiens_lab.weights.model import load_model, save_model
 from sapiens_lab.weights.names import to_official
 from tests.weights.test_load import made, official, same

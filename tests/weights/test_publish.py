@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from sapiens_lab.commands.weights import main
 from sapiens_lab.weights import publish
-from sapiens_lab.weights.command import main
 from sapiens_lab.weights.model import save_model
 from tests.weights.test_load import made
 

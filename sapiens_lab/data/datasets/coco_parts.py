@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from sapiens_lab.anatomy.parts import Parts
-from sapiens_lab.data.datasets import coco_files
 from sapiens_lab.data.datasets.coco_regions import decode_region
-from sapiens_lab.data.datasets.folder_pairs import Split, divide, splits_in
 from sapiens_lab.data.datasets.map_samples import (
     OnError,
     check_spread,
@@ -26,6 +24,8 @@ from sapiens_lab.data.datasets.map_samples import (
     report,
     spread,
 )
+from sapiens_lab.data.discovery import coco
+from sapiens_lab.data.discovery.folders import Split, divide, splits_in
 from sapiens_lab.data.fields import LabelMap
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -74,13 +74,13 @@ class CocoParts(Dataset[Sample]):
         file = _find_file(Path(root), split, annotation_file)
         self.annotation_file = file.path
         self.parts = Parts.load(str(file.path) if parts is None else parts)
-        self.image_dir = coco_files.find_image_folder(Path(root), file, split, image_dir)
+        self.image_dir = coco.find_image_folder(Path(root), file, split, image_dir)
         self._class_of = _classes(file, self.parts)
         self._background = _background(self.parts)
         images, annotations = _annotated(file)
         names = [str(image["file_name"]) for image in images]
         chosen = set(divide(names, split, val_fraction) if file.is_whole else names)
-        if missing := coco_files.missing_images(self.image_dir, sorted(chosen)):
+        if missing := coco.missing_images(self.image_dir, sorted(chosen)):
             title = f"{len(missing)} of {len(chosen)} pictures are not in {self.image_dir}"
             report(title, missing, on_error=on_error)
             chosen -= set(missing)
@@ -141,7 +141,7 @@ class CocoParts(Dataset[Sample]):
         return replace(make_sample(pixels, path, index), labels=labels)
 
 
-def _find_file(root: Path, split: Split, given: str | None) -> coco_files.CocoFile:
+def _find_file(root: Path, split: Split, given: str | None) -> coco.CocoFile:
     if not root.is_dir():
         raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
     folders = [root, root / "annotations"]
@@ -151,10 +151,10 @@ def _find_file(root: Path, split: Split, given: str | None) -> coco_files.CocoFi
         if not (root / given).is_file():
             near = first(path.name for path in files) or "none"
             raise FileNotFoundError(f"there is no file {root / given}; JSON files near: {near}")
-        content = coco_files.read_json(root / given)
+        content = coco.read_json(root / given)
         if fault := _find_fault(content):
             raise ValueError(f"{root / given}: {fault}")
-        return coco_files.CocoFile(path=root / given, content=content, is_whole=False)
+        return coco.CocoFile(path=root / given, content=content, is_whole=False)
 
     def splits(path: Path) -> set[str]:
         return splits_in(path.relative_to(root).as_posix())
@@ -165,13 +165,13 @@ def _find_file(root: Path, split: Split, given: str | None) -> coco_files.CocoFi
     faults = []
     is_divided = any(splits(path) for path in files)
     for path in sorted((p for p in files if splits(p) <= {split}), key=rank):
-        content = coco_files.read_json(path)
+        content = coco.read_json(path)
         if fault := _find_fault(content):
             faults.append(f"\n  {path.relative_to(root)}: {fault}")
             continue
         whole = split not in splits(path) and not is_divided
         log.info("%s annotations: %s", split, path)
-        return coco_files.CocoFile(path=path, content=content, is_whole=whole)
+        return coco.CocoFile(path=path, content=content, is_whole=whole)
     raise FileNotFoundError(
         f"no {split} annotations with segmentations below {root}."
         + ("".join([" Looked at:", *faults]) if faults else " There is no JSON file in it.")
@@ -190,7 +190,7 @@ def _find_fault(content: Any) -> str:
     return ""
 
 
-def _classes(file: coco_files.CocoFile, parts: Parts) -> dict[Any, int]:
+def _classes(file: coco.CocoFile, parts: Parts) -> dict[Any, int]:
     """Return the class id of each category that annotations use."""
     names = {category["id"]: str(category["name"]) for category in file.content["categories"]}
     used = {a["category_id"] for a in file.content["annotations"] if a.get("segmentation")}
@@ -214,7 +214,7 @@ def _background(parts: Parts) -> int:
 
 
 def _annotated(
-    file: coco_files.CocoFile,
+    file: coco.CocoFile,
 ) -> tuple[list[dict[str, Any]], list[Sequence[dict[str, Any]]]]:
     """Return the pictures that have regions, by name, and the regions of each."""
     rows: dict[Any, list[dict[str, Any]]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.data.datasets.coco_files import CocoFile, keypoint_keys
+from sapiens_lab.data.discovery.coco import CocoFile, keypoint_keys
 
 log = logging.getLogger(__name__)
 

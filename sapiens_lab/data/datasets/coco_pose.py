@@ -11,13 +11,13 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.data.datasets import coco_files
 from sapiens_lab.data.datasets.coco_people import (
     People,
     complete_annotation,
     detected_people,
     read_people,
 )
+from sapiens_lab.data.discovery import coco
 from sapiens_lab.data.fields import Image, Keypoints
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Meta, Sample
@@ -51,7 +51,7 @@ class CocoPose(Dataset[Sample]):
         self,
         root: str | Path,
         *,
-        split: coco_files.Split,
+        split: coco.Split,
         skeleton: str | Skeleton,
         annotation_file: str | None = None,
         image_dir: str | None = None,
@@ -63,9 +63,9 @@ class CocoPose(Dataset[Sample]):
         self.skeleton = Skeleton.load(skeleton)
         self.root = Path(root)
         self.on_error = on_error
-        file = coco_files.find_annotations(self.root, split, self.skeleton, annotation_file)
+        file = coco.find_annotations(self.root, split, self.skeleton, annotation_file)
         self.annotation_file = file.path
-        self.image_dir = coco_files.find_image_folder(self.root, file, split, image_dir)
+        self.image_dir = coco.find_image_folder(self.root, file, split, image_dir)
         images = file.content["images"]
         chosen = _divide(images, split, val_fraction) if file.is_whole else range(len(images))
         self._names = [str(image["file_name"]) for image in images]
@@ -94,7 +94,7 @@ class CocoPose(Dataset[Sample]):
 
     def ground_truth(self) -> dict[str, Any]:
         """Return all annotated people of this split, crowds included, as a COCO dictionary."""
-        content = coco_files.read_json(self.annotation_file)
+        content = coco.read_json(self.annotation_file)
         annotations = []
         for i, source in enumerate(content["annotations"]):
             if source["image_id"] in self._image_index:
@@ -108,7 +108,7 @@ class CocoPose(Dataset[Sample]):
         }
 
     def _read(
-        self, file: coco_files.CocoFile, box_file: str | None, min_box_score: float
+        self, file: coco.CocoFile, box_file: str | None, min_box_score: float
     ) -> People:
         if box_file is None:
             return read_people(
@@ -120,7 +120,7 @@ class CocoPose(Dataset[Sample]):
         path = self.root / box_file
         if not path.is_file():
             raise FileNotFoundError(f"there is no detection file {path} (data.val.box_file)")
-        detections = coco_files.read_json(path)
+        detections = coco.read_json(path)
         if not isinstance(detections, list) or not detections or "score" not in detections[0]:
             raise ValueError(
                 f"{path} is not a list of detections with image_id, category_id, bbox and score"
@@ -131,7 +131,7 @@ class CocoPose(Dataset[Sample]):
 
     def _check_images(self) -> None:
         used = sorted(set(self._people.image_index.tolist()))
-        missing = coco_files.missing_images(self.image_dir, (self._names[i] for i in used))
+        missing = coco.missing_images(self.image_dir, (self._names[i] for i in used))
         if not missing:
             return
         message = (

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
-from sapiens_lab.data.datasets import folder_pairs as pairs
 from sapiens_lab.data.datasets.map_samples import (
     OnError,
     check_size,
@@ -20,6 +19,7 @@ from sapiens_lab.data.datasets.map_samples import (
     make_sample,
     read_or_skip,
 )
+from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.fields import DepthMap
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -62,7 +62,7 @@ class DepthMaps(Dataset[Sample]):
         self,
         root: str | Path,
         *,
-        split: pairs.Split,
+        split: folders.Split,
         kind: DepthKind = "relative",
         unit_m: float = 1.0,
         invalid: Sequence[float] = (0,),
@@ -79,15 +79,15 @@ class DepthMaps(Dataset[Sample]):
             raise ValueError(f"unit_m={unit_m}: say how many metres the stored number 1 means")
         self.kind, self.unit_m, self.invalid = kind, unit_m, tuple(invalid)
         self.larger_is_farther, self.on_error = larger_is_farther, on_error
-        depths = pairs.Kind(
+        depths = folders.Kind(
             what="depth map",
             folders=("depths", "depth"),
             suffixes=MAP_SUFFIXES,
             given=depth_dir,
             argument="depth_dir",
         )
-        kinds = [pairs.pictures(image_dir), depths, pairs.masks(mask_dir)]
-        found = pairs.find_samples(
+        kinds = [folders.pictures(image_dir), depths, folders.masks(mask_dir)]
+        found = folders.find_samples(
             Path(root), split, kinds, val_fraction=val_fraction, on_error=on_error
         )
         self._pictures = [files["picture"] for files in found]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
-from sapiens_lab.data.datasets.folder_pairs import Split, divide, splits_in
+from sapiens_lab.data.discovery.folders import Split, divide, splits_in
 from sapiens_lab.data.fields import EncodedImage
 from sapiens_lab.data.images import SUFFIXES, read_content, size_of
 from sapiens_lab.data.sample import Meta, Sample

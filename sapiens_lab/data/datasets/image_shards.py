@@ -11,10 +11,10 @@ import numpy as np
 from rich.progress import track
 from torch.utils.data import Dataset
 
-from sapiens_lab.data.datasets.folder_pairs import Split, splits_in
 from sapiens_lab.data.datasets.image_folder import encoded_sample
+from sapiens_lab.data.discovery.folders import Split, splits_in
 from sapiens_lab.data.sample import Sample
-from sapiens_lab.data.tar_index import Index, load_index, read_entry
+from sapiens_lab.data.shards.tar_index import Index, load_index, read_entry
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
-from sapiens_lab.data.datasets import folder_pairs as pairs
 from sapiens_lab.data.datasets.map_samples import (
     OnError,
     check_size,
@@ -25,6 +24,7 @@ from sapiens_lab.data.datasets.map_samples import (
     make_sample,
     read_or_skip,
 )
+from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.fields import NormalMap
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -77,7 +77,7 @@ class NormalMaps(Dataset[Sample]):
         self,
         root: str | Path,
         *,
-        split: pairs.Split,
+        split: folders.Split,
         frame: Frame = "opencv",
         encoding: Encoding = "auto",
         axis_order: AxisOrder = "xyz",
@@ -91,15 +91,15 @@ class NormalMaps(Dataset[Sample]):
         _check_choices(axis_order=(axis_order, AxisOrder))
         self.frame, self.encoding, self.axis_order = frame, encoding, axis_order
         self.on_error = on_error
-        normals = pairs.Kind(
+        normals = folders.Kind(
             what="normal map",
             folders=("normals", "normal"),
             suffixes=MAP_SUFFIXES,
             given=normal_dir,
             argument="normal_dir",
         )
-        kinds = [pairs.pictures(image_dir), normals, pairs.masks(mask_dir)]
-        found = pairs.find_samples(
+        kinds = [folders.pictures(image_dir), normals, folders.masks(mask_dir)]
+        found = folders.find_samples(
             Path(root), split, kinds, val_fraction=val_fraction, on_error=on_error
         )
         self._pictures = [files["picture"] for files in found]

@@ -13,7 +13,6 @@ from torch.utils.data import Dataset
 
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.arrays import LABEL_SUFFIXES, read_labels
-from sapiens_lab.data.datasets import folder_pairs as pairs
 from sapiens_lab.data.datasets.map_samples import (
     OnError,
     check_size,
@@ -22,6 +21,7 @@ from sapiens_lab.data.datasets.map_samples import (
     read_or_skip,
     spread,
 )
+from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.fields import LabelMap
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -65,7 +65,7 @@ class PartMasks(Dataset[Sample]):
         self,
         root: str | Path,
         *,
-        split: pairs.Split,
+        split: folders.Split,
         parts: str | Parts,
         layout: Layout = "folders",
         image_dir: str | None = None,
@@ -80,7 +80,7 @@ class PartMasks(Dataset[Sample]):
             found = _find_faces(root, split, val_fraction, on_error)
         elif layout in _FOLDERS:
             kinds = _kinds(layout, image_dir, label_dir)
-            found = pairs.find_samples(
+            found = folders.find_samples(
                 root, split, kinds, val_fraction=val_fraction, on_error=on_error
             )
         else:
@@ -193,29 +193,29 @@ def _shown(values: NDArray[Any]) -> str:
     return f"value{'s' if len(values) > 1 else ''} {', '.join(map(str, values[:8]))}{more}"
 
 
-def _kinds(layout: str, image_dir: str | None, label_dir: str | None) -> list[pairs.Kind]:
+def _kinds(layout: str, image_dir: str | None, label_dir: str | None) -> list[folders.Kind]:
     image_folders, label_folders = _FOLDERS[layout]
-    labels = pairs.Kind(
+    labels = folders.Kind(
         what="label",
         folders=label_folders,
         suffixes=LABEL_SUFFIXES,
         given=label_dir,
         argument="label_dir",
     )
-    return [pairs.pictures(image_dir, *image_folders), labels]
+    return [folders.pictures(image_dir, *image_folders), labels]
 
 
 def _find_faces(
-    root: Path, split: pairs.Split, val_fraction: float | None, on_error: OnError
+    root: Path, split: folders.Split, val_fraction: float | None, on_error: OnError
 ) -> list[dict[str, Path]]:
     """Find FaceSynthetics: pictures and labels in one folder, below or at ``root``."""
     if not root.is_dir():
         raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
-    files = pairs.list_files(root, pairs.pictures(None))
+    files = folders.list_files(root, folders.pictures(None))
     labels = {n.removesuffix(_FACE_SUFFIX): p for n, p in files.items() if n.endswith(_FACE_SUFFIX)}
     pictures = {name: path for name, path in files.items() if not name.endswith(_FACE_SUFFIX)}
     if not labels or not pictures:
         raise FileNotFoundError(f"{root} holds no pairs such as 000000.png and 000000_seg.png")
-    names = pairs.match({"picture": pictures, "label": labels}, on_error=on_error)
-    chosen = pairs.divide(names, split, val_fraction)
+    names = folders.match({"picture": pictures, "label": labels}, on_error=on_error)
+    chosen = folders.divide(names, split, val_fraction)
     return [{"picture": pictures[name], "label": labels[name]} for name in chosen]

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from sapiens_lab.data.crops import CenterCrop
 from sapiens_lab.data.datasets.image_folder import ImageFolder
-from sapiens_lab.data.framing import CenterCrop
 from sapiens_lab.data.loading import Key, TransformedDataset
 from sapiens_lab.data.transforms import Warp
 

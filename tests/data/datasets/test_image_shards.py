@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from torch.utils.data import DataLoader
 
+from sapiens_lab.data.crops import CenterCrop
 from sapiens_lab.data.datasets.image_shards import ImageShards
-from sapiens_lab.data.framing import CenterCrop
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import collate
 from sapiens_lab.data.transforms import Warp
-from tests.data.test_tar_index import pack, picture
+from tests.data.shards.test_tar_index import pack, picture
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Finding images and annotations below a folder."""

@@ -1,0 +1,175 @@
+"""Pictures into tar archives: which goes where, and writing them so that a stop loses nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from sapiens_lab.data.datasets.image_folder import ImageFolder
+from sapiens_lab.data.discovery.folders import Split
+from sapiens_lab.data.images import DamagedPictureError, decode, read_content
+from sapiens_lab.data.shards.tar_index import load_index, read_entry
+
+PLAN_FILE = "shards.json"
+FAULTY_FILE = "faulty.txt"
+
+_SPLITS: tuple[Split, Split] = ("train", "val")
+_MB = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a folder of archives is made of; written into it before the first one."""
+
+    source: str  # the tree of pictures
+    num_pictures: int
+    checksum: int  # of all names and sizes
+    shard_mb: float  # an archive is closed when it reaches this [1e6 bytes]
+    val_fraction: float
+    seed: int  # of the order of the pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One archive to be written."""
+
+    path: Path
+    names: Sequence[str]  # of the pictures, below the source
+
+
+def plan_shards(
+    source: Path, out: Path, *, shard_mb: float, val_fraction: float, seed: int
+) -> tuple[Plan, list[Shard]]:
+    """Divide a tree of pictures into archives, always in the same way.
+
+    The pictures are shuffled first, since training shuffles within few archives at a time only.
+    They are held out for validation as ``ImageFolder`` does.
+
+    Raises:
+        FileNotFoundError: there is no such tree, or no picture in it.
+        ValueError: an archive's size makes no sense.
+    """
+    if shard_mb <= 0:
+        raise ValueError(f"--shard-mb {shard_mb:g} must be positive")
+    shards: list[Shard] = []
+    checksum, total = 0, 0
+    taken: set[str] = set()
+    for split in _SPLITS:
+        names = ImageFolder(source, split=split, val_fraction=val_fraction).names
+        names = [name for name in names if name not in taken]  # one picture alone serves both
+        taken.update(names)
+        order = np.random.default_rng(seed).permutation(len(names))
+        names = [names[i] for i in order]
+        sizes = [(source / name).stat().st_size for name in names]
+        for name, size in zip(names, sizes, strict=True):
+            checksum = zlib.crc32(f"{name}\0{size}\n".encode(), checksum)
+        total += len(names)
+        # A picture belongs to the archive in which its first byte falls.
+        begins = [0, *accumulate(sizes)][:-1] if sizes else []
+        numbers = [int(begin // (shard_mb * _MB)) for begin in begins]
+        for count, number in enumerate(sorted(set(numbers))):
+            chosen = [n for n, k in zip(names, numbers, strict=True) if k == number]
+            shards.append(Shard(path=out / f"{split}-{count:06d}.tar", names=chosen))
+    plan = Plan(
+        source=str(source.resolve()),
+        num_pictures=total,
+        checksum=checksum,
+        shard_mb=shard_mb,
+        val_fraction=val_fraction,
+        seed=seed,
+    )
+    return plan, shards
+
+
+def begin(out: Path, plan: Plan) -> None:
+    """Write the plan into a new folder, or check that the folder is of this plan.
+
+    Raises:
+        FileExistsError: the folder holds something else, which is left alone.
+    """
+    path = out / PLAN_FILE
+    if not path.is_file():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise FileExistsError(f"{out} exists and holds no {PLAN_FILE}; give another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(plan), indent=2) + "\n")
+        return
+    found = json.loads(path.read_text())
+    changed = [name for name, value in asdict(plan).items() if found.get(name) != value]
+    if changed:
+        raise FileExistsError(
+            f"{out} was begun with another {', '.join(changed)} (see {PLAN_FILE}); give another "
+            "--out, or the same pictures and settings to go on"
+        )
+
+
+def write_shard(source: Path, shard: Shard, *, num_workers: int) -> Iterator[str | None]:
+    """Write one archive; yield a fault or ``None`` for each of its pictures.
+
+    Files are taken as they are, never compressed again. Those that cannot be decoded are left out
+    and noted in ``faulty.txt``. The archive gets its name when it is whole.
+    """
+    part = shard.path.with_name(shard.path.name + ".part")
+    faults: list[str] = []
+    ahead = 4 * num_workers  # contents held in memory
+    with tarfile.open(part, "w") as archive, ThreadPoolExecutor(num_workers) as pool:
+        for start in range(0, len(shard.names), ahead):
+            names = shard.names[start : start + ahead]
+            found = pool.map(lambda name: _checked(source / name), names)
+            for name, (content, fault) in zip(names, found, strict=True):
+                if fault is None:
+                    entry = tarfile.TarInfo(name)  # no date, no owner: the same bytes every time
+                    entry.size = len(content)
+                    archive.addfile(entry, io.BytesIO(content))
+                else:
+                    faults.append(fault)
+                yield fault
+    if faults:
+        with (shard.path.parent / FAULTY_FILE).open("a") as file:
+            file.writelines(f"{fault}\n" for fault in faults)
+    with part.open("rb") as whole:
+        os.fsync(whole.fileno())
+    part.replace(shard.path)
+    load_index(shard.path)
+
+
+def check_archive(path: Path, *, num_workers: int) -> Iterator[str | None]:
+    """Decode every picture of an archive; yield a fault or ``None`` for each.
+
+    Raises:
+        DamagedArchiveError: it is not a whole tar.
+    """
+    rows = load_index(path)
+
+    def check(place: int) -> str | None:
+        name, content = read_entry(path, rows[place])
+        return _fault(content, f"{path}/{name}")
+
+    with ThreadPoolExecutor(num_workers) as pool:
+        yield from pool.map(check, range(len(rows)))
+
+
+def _checked(path: Path) -> tuple[bytes, str | None]:
+    try:
+        content = read_content(path)
+    except FileNotFoundError as error:
+        return b"", str(error)
+    return content, _fault(content, str(path))
+
+
+def _fault(content: bytes, name: str) -> str | None:
+    try:
+        decode(content, name, reduce=8)  # small is enough: all of the file is read for it
+    except DamagedPictureError as error:
+        return str(error)
+    return None

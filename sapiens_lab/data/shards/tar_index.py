@@ -1,0 +1,136 @@
+"""Where in a tar archive each picture lies, so that any of them is one read away.
+
+The archives are plain tar, as WebDataset, ``tar`` and ``sapiens-shards`` write them. A library
+that streams them (webdataset) knows neither how many samples an epoch has nor how to go on in its
+middle; one that does (litdata) has a format of its own, which no other tool opens. A table of
+offsets beside an open archive gives both; ``benchmarks/read_pictures.py`` compares the speed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapiens_lab.cache import cache_folder
+from sapiens_lab.data.images import SUFFIXES
+
+Index = NDArray[np.int64]  # (n, 3): where an entry's header, its content and what follows begin
+
+_BLOCK = 512  # bytes; a tar consists of whole blocks
+
+
+class DamagedArchiveError(ValueError):
+    """An archive is not what its index or the tar format says; the message names it."""
+
+
+def load_index(archive: Path) -> Index:
+    """Return where the pictures of an archive lie, from the table beside it or by reading it once.
+
+    The table is made anew where the archive's size is not the one that it was made for. Where the
+    folder cannot be written to, the table goes to the user's cache.
+
+    Raises:
+        DamagedArchiveError: it is no tar, compressed, or ends too early.
+    """
+    size = archive.stat().st_size
+    for path in (_beside(archive), _in_cache(archive)):
+        if path.is_file():
+            rows: Index = np.load(path, mmap_mode="r")
+            if rows[-1, 0] == size:  # the last row is the end of the archive
+                return rows[:-1]
+    rows = build_index(archive)
+    _save(archive, np.concatenate([rows, np.full((1, 3), size, np.int64)]))
+    return rows
+
+
+def build_index(archive: Path) -> Index:
+    """Read all headers of an archive; what is not a picture is passed over.
+
+    Raises:
+        DamagedArchiveError: it is no tar, compressed, or ends too early.
+    """
+    rows: list[tuple[int, int, int]] = []
+    try:
+        with tarfile.open(archive, "r:") as file:
+            for entry in file:
+                if entry.isfile() and is_picture(entry.name):
+                    stop = entry.offset_data + entry.size
+                    rows.append((entry.offset, entry.offset_data, stop))
+            end = file.offset
+    except tarfile.TarError as error:
+        raise DamagedArchiveError(
+            f"{archive} cannot be read as a tar ({error}). A compressed one must be unpacked to "
+            "plain .tar first; a damaged one copied or made again"
+        ) from error
+    with archive.open("rb") as content:
+        content.seek(end)
+        if content.read(_BLOCK) != bytes(_BLOCK):  # tarfile takes a break in the middle for the end
+            raise DamagedArchiveError(
+                f"{archive} is cut off or damaged at byte {end}, after {len(rows)} pictures; copy "
+                "or make it again"
+            )
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def read_entry(archive: Path, row: NDArray[np.int64]) -> tuple[str, bytes]:
+    """Return name and content of the entry of an index's row.
+
+    Raises:
+        DamagedArchiveError: there is no entry there: the archive has changed.
+        FileNotFoundError: the archive is gone.
+    """
+    start, data, stop = (int(value) for value in row)
+    try:
+        with archive.open("rb", buffering=0) as file:
+            chunk = os.pread(file.fileno(), stop - start, start)
+    except OSError as error:
+        raise FileNotFoundError(f"cannot open the archive {archive}: {error.strerror}") from error
+    try:
+        # Long names stand in headers of their own, which only tarfile understands fully.
+        entry = tarfile.TarFile(fileobj=io.BytesIO(chunk[: data - start])).next()
+    except tarfile.TarError:
+        entry = None
+    if entry is None or entry.size != stop - data or len(chunk) != stop - start:
+        raise DamagedArchiveError(
+            f"{archive} has changed since its table was made; delete {_beside(archive).name} and "
+            "start again"
+        )
+    return entry.name, chunk[data - start :]
+
+
+def is_picture(name: str) -> bool:
+    """Tell a picture by its suffix; hidden files are none."""
+    path = Path(name)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _save(archive: Path, rows: Index) -> None:
+    try:
+        _write(_beside(archive), rows)
+    except OSError:  # a folder that is not ours
+        path = _in_cache(archive)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, rows)
+
+
+def _write(path: Path, rows: Index) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.save(file, rows)
+    part.replace(path)  # several processes may have had the same idea
+
+
+def _beside(archive: Path) -> Path:
+    return archive.with_name(archive.name + ".index.npy")
+
+
+def _in_cache(archive: Path) -> Path:
+    path = archive.resolve()
+    mark = zlib.crc32(str(path.parent).encode())
+    return cache_folder() / "shards" / f"{mark:08x}" / _beside(path).name

@@ -1,0 +1,1 @@
+"""The loop of training, and what a run leaves behind."""

@@ -1,0 +1,1 @@
+"""Images of samples and predictions: arrays in, RGB arrays out."""

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import csv
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sapiens_lab.data.sample import Batch, Meta
+from sapiens_lab.training.probe import KeypointProbe, PartProbe, Ridge, class_shares
+from tests.command import Commands, losses, numbers
+from tests.test_pretraining import ALONE, PROBED
+
+TRAINER: Any = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda value, reduce_op: value))
+GRID = (4, 3)
+PATCH = 8
+
+
+def batch(**fields: Any) -> Batch:
+    count = len(next(iter(fields.values())))
+    box = np.array([0, 0, 23, 31], np.float32)
+    meta = [Meta(id=i, image_id=i, path=str(i), size=(32, 24), bbox=box) for i in range(count)]
+    return Batch(image=torch.zeros(count, 3, 32, 24, dtype=torch.uint8), meta=meta, **fields)
+
+
+def labelled(count: int) -> tuple[Batch, Tensor]:
+    """Return part maps of whole patches, and their classes ``(B, h, w)``."""
+    classes = torch.randint(0, 5, (count, *GRID), generator=torch.Generator().manual_seed(0))
+    pixels = classes.repeat_interleave(PATCH, 1).repeat_interleave(PATCH, 2)
+    return batch(labels=pixels.to(torch.uint8)), classes
+
+
+def fitted(probe: Any, features: Tensor, shown: Batch) -> dict[str, float]:
+    probe.fit(features, shown)
+    weight, bias = probe.ridge.solve(1e-4, TRAINER)
+    probe.update(features.flatten(2).transpose(1, 2) @ weight + bias, shown)
+    found: dict[str, float] = probe.compute(TRAINER)
+    return found
+
+
+def test_sums_over_batches_solve_what_all_rows_at_once_would() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(300, 7).double() * torch.arange(1, 8) + 5, torch.randn(300, 3).double()
+    ridge = Ridge()
+    for start in range(0, 300, 70):
+        ridge.add(x[start : start + 70], y[start : start + 70])
+    weight, bias = ridge.solve(0.1, TRAINER)
+    centred = x - x.mean(0)
+    alpha = 0.1 * centred.var(0, unbiased=False).mean() * 300
+    gram = centred.T @ centred + alpha * torch.eye(7)
+    expected = torch.linalg.solve(gram, centred.T @ (y - y.mean(0)))
+    torch.testing.assert_close(weight.double(), expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        bias.double(), y.mean(0) - x.mean(0) @ expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_parts_that_the_features_hold_are_found_and_noise_holds_none() -> None:
+    shown, classes = labelled(40)
+    torch.manual_seed(0)
+    mixing = torch.randn(5, 16)
+    telling = mixing[classes].permute(0, 3, 1, 2)
+    assert fitted(PartProbe(), telling, shown) == {"probe_mIoU": 1.0, "probe_acc": 1.0}
+    noise = torch.randn(40, 4, *GRID)
+    assert fitted(PartProbe(), noise, shown)["probe_acc"] < 0.4
+
+
+def test_ignored_pixels_count_nowhere() -> None:
+    shown, classes = labelled(3)
+    assert shown.labels is not None
+    shown.labels[:, :PATCH] = 255
+    shown.labels[:, PATCH : PATCH + 5] = 255
+    shares = class_shares(shown, GRID)
+    assert (shares[:, : GRID[1]] == 0).all()
+    assert (shares[:, GRID[1] :].argmax(-1) == classes.flatten(1)[:, GRID[1] :]).all()
+    torch.testing.assert_close(shares[:, GRID[1] :].sum(-1), torch.ones(3, 9))
+
+
+def test_a_keypoint_is_found_where_the_features_mark_it() -> None:
+    generator = torch.Generator().manual_seed(1)
+    places = torch.randint(0, 12, (30, 2), generator=generator)  # of two keypoints
+    middle = torch.stack([places % 3, places // 3], -1) * PATCH + (PATCH - 1) / 2
+    shown = batch(keypoints=middle.float(), visible=torch.full((30, 2), 2, dtype=torch.uint8))
+    marks = torch.nn.functional.one_hot(places, 12).float().unflatten(-1, GRID)
+    assert fitted(KeypointProbe(), marks, shown) == {"probe_PCK": 1.0}
+    assert shown.keypoints is not None
+    shown.keypoints[:, 0, 0] += 100  # outside: neither right nor wrong
+    assert fitted(KeypointProbe(), marks, shown) == {"probe_PCK": 1.0}
+    assert fitted(KeypointProbe(), torch.zeros(30, 2, *GRID), shown)["probe_PCK"] < 0.4
+
+
+def test_a_run_logs_its_probe_and_learns_the_same(commands: Commands) -> None:
+    commands.train(*ALONE, "experiment_name=without", tiny=False)
+    commands.train(
+        *PROBED, "callbacks.probe.limit=6", "callbacks.probe.every_n_epochs=2",
+        "experiment_name=with", tiny=False,
+    )  # fmt: skip
+    without, probed = commands.runs("without")[0], commands.runs("with")[0]
+    assert losses(probed) == losses(without)
+    with (probed / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("val/loss")]
+    assert [bool(row["val/probe_mIoU"]) for row in rows] == [False, True]
+    last = numbers(probed)["last"]
+    assert 0 <= last["val/probe_PCK"] <= 1
+    assert 0 < last["val/probe_acc"] <= 1
+    said = (probed / "messages.log").read_text()
+    assert "before training: probe_mIoU" in said
+
+
+def test_a_set_without_labels_is_refused_before_the_first_step(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        commands.train(*PROBED, "callbacks.probe.train.fields=[depth]", tiny=False)
+    assert "neither part labels nor keypoints" in capsys.readouterr().err
