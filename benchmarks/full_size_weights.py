@@ -4,7 +4,7 @@ python benchmarks/full_size_weights.py [--size sapiens_0.3b]
 
 Writes a pose model of the official layout with random weights as ``.pth``, TorchScript,
 ``torch.export`` and safetensors (about 5 GB for the smallest size), loads each in a process of its
-own and runs one picture of 1024x768. Peak memory is what the process held beyond its imports.
+own and runs one image of 1024x768. Peak memory is what the process held beyond its imports.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a step of masked pretraining costs: ``python benchmarks/pretrain_step.py``.
 
-Forward, backward and AdamW on random pictures, with and without activation checkpointing and
-``torch.compile``: time, pictures a second, peak memory, and the share of the device's peak that the
+Forward, backward and AdamW on random images, with and without activation checkpointing and
+``torch.compile``: images per second, peak memory, and the fraction of the device's peak that the
 model's own arithmetic reaches (MFU; recomputing does not count). Then what the encoder costs on the
 visible patches alone against all of them. Meant for a GPU, in bfloat16; on a CPU it shows ratios:
 
@@ -157,7 +157,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console = Console(width=120)
-    table = Table("size", "checkpointing", "compile", "step [ms]", "pictures/s",
+    table = Table("size", "checkpointing", "compile", "step [ms]", "images/s",
                   "arithmetic [1e12]", "MFU", "peak memory [GiB]")  # fmt: skip
     for row in compare_steps(arguments, device):
         table.add_row(*row)

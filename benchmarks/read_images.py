@@ -1,9 +1,9 @@
-"""Pictures a second of the ways to read a pretraining set: ``python benchmarks/read_pictures.py``.
+"""Images a second of the ways to read a pretraining set: ``python benchmarks/read_images.py``.
 
 The same JPEGs as files, as tar archives, and from these through webdataset where it is installed;
-one process, each picture decoded. The ways take turns, so that whatever else the machine does falls
+one process, each image decoded. The ways take turns, so that whatever else the machine does falls
 on all alike; the quickest round counts. Everything is in the page cache: this measures the readers
-and not the disk. Then: decoding a large photograph in full, and no finer than a random window of
+and not the disk. Then: decoding a large image in full, and no finer than a random window of
 the training needs.
 """
 
@@ -34,8 +34,8 @@ from sapiens_lab.data.transforms import Warp
 Reader = Callable[[], Iterator[object]]
 
 
-def photograph(rng: np.random.Generator, height: int, width: int) -> bytes:
-    """Return a JPEG of soft shapes and grain, about as large as a photograph's."""
+def input_image(rng: np.random.Generator, height: int, width: int) -> bytes:
+    """Return a JPEG of soft shapes and grain, about as large as an image's."""
     coarse = rng.integers(0, 255, (height // 40 + 2, width // 40 + 2, 3)).astype(np.uint8)
     soft = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.int16)
     grain = rng.normal(0, 6, (height, width, 1)).astype(np.int16)
@@ -65,20 +65,20 @@ def readers(folder: Path) -> dict[str, Reader]:
         def stream() -> Iterator[object]:
             source = webdataset.WebDataset(urls, shardshuffle=len(urls), empty_check=False)
             for item in source.shuffle(1000):
-                yield decode(item["jpg"], "picture")
+                yield decode(item["jpg"], "image")
 
         found["webdataset"] = stream
     return found
 
 
 def compare_readers(count: int, rounds: int, console: Console) -> None:
-    """Print pictures a second of every way."""
+    """Print images a second of every way."""
     rng = np.random.default_rng(0)
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "tree").mkdir()
         for i in range(count):
-            (folder / "tree" / f"{i:06d}.jpg").write_bytes(photograph(rng, 320, 240))
+            (folder / "tree" / f"{i:06d}.jpg").write_bytes(input_image(rng, 320, 240))
         shards_command(["make", str(folder / "tree"), "--out", str(folder / "shards"),
                         "--shard-mb", "4"])  # fmt: skip
         ways = readers(folder)
@@ -88,18 +88,18 @@ def compare_readers(count: int, rounds: int, console: Console) -> None:
                 began = time.perf_counter()
                 done = sum(1 for _ in read())
                 best[way] = max(best[way], done / (time.perf_counter() - began))
-    table = Table("reader", "pictures/s", "of a folder's")
+    table = Table("reader", "images/s", "of a folder's")
     for way, rate in best.items():
         table.add_row(way, f"{rate:.0f}", f"{rate / best['folder of files']:.2f}")
     console.print(table)
 
 
 def compare_decoding(rounds: int, console: Console) -> None:
-    """Print the milliseconds of a random window of a large photograph."""
-    table = Table("photograph", "window to", "decoded in full [ms]", "as needed [ms]", "ratio")
+    """Print the milliseconds of a random window of a large image."""
+    table = Table("image", "window to", "decoded in full [ms]", "as needed [ms]", "ratio")
     rng = np.random.default_rng(0)
     for height, width in ((1920, 1080), (3840, 2160)):
-        content = photograph(rng, height, width)
+        content = input_image(rng, height, width)
         for side in (1024, 256):
             steps = (RandomResizedCrop(image_size=(side, side)), Warp((side, side), antialias=True))
             spent = [0.0, 0.0]
@@ -127,12 +127,12 @@ def _apply(sample: Sample, steps: tuple[RandomResizedCrop, Warp], seed: int) -> 
 def main() -> None:
     """Compare readers, then decoding."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=3000)
+    parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     console = Console(width=110)
-    compare_readers(arguments.pictures, arguments.rounds, console)
+    compare_readers(arguments.images, arguments.rounds, console)
     compare_decoding(10 * arguments.rounds, console)
 
 

@@ -1,4 +1,4 @@
-"""Time the renderer of synthetic people, stage by stage, with both rasterisers in one run.
+"""Time the renderer of synthetic people, stage by stage, with both rasterizers in one run.
 
     OMP_NUM_THREADS=1 python benchmarks/render_people.py --sizes 128x96 256x192 --scenes 40
 
@@ -39,7 +39,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "camera": (scene, "sample_camera"),
     "shadow map": (lighting.ShadowMap, "cast"),
     "seeing": (scene, "see"),
-    "  rasterising": (surface, "rasterize"),
+    "  rasterizing": (surface, "rasterize"),
     "  materials": (surface, "_materials"),
     "shading": (scene, "shade"),
     "background": (scene.backgrounds, "paint"),

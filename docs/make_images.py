@@ -1,8 +1,8 @@
-"""Make the pictures of README and docs: rendered people, their annotations, and predictions.
+"""Make the images of README and docs: rendered people, their annotations, and predictions.
 
-python docs/make_pictures.py                                    docs/rendered_people.jpg
-python docs/make_pictures.py outputs/pose/synthetic/<time>      docs/predictions.jpg as well
-python docs/make_pictures.py outputs/pretrain/synthetic/<time>  docs/reconstructions.jpg as well
+python docs/make_images.py                                    docs/rendered_people.jpg
+python docs/make_images.py outputs/pose/synthetic/<time>      docs/predictions.jpg as well
+python docs/make_images.py outputs/pretrain/synthetic/<time>  docs/reconstructions.jpg as well
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.visualize.maps import color_depth, color_normal, color_parts
-from sapiens_lab.visualize.pose import Picture, draw_pose, grid
+from sapiens_lab.visualize.pose import ImageArray, draw_pose, grid
 
 FOLDER = Path(__file__).parent
 SCENES = (3, 5, 8, 13, 21, 34)
 
 
-def rendered_people() -> Picture:
-    """Return a sheet: one person a column; picture, keypoints, parts, depth, normals."""
+def rendered_people() -> ImageArray:
+    """Return a sheet: one person a column; image, keypoints, parts, depth, normals."""
     people = SyntheticPeople(
         num_scenes=max(SCENES) + 1,
         image_size=(288, 216),
@@ -50,11 +50,11 @@ def rendered_people() -> Picture:
     return grid([list(row) for row in zip(*columns, strict=True)])
 
 
-def write(name: str, picture: Picture) -> None:
+def write(name: str, image: ImageArray) -> None:
     """Write a JPEG of less than 300 KB."""
     for quality in (88, 80, 70, 60):
         path = FOLDER / name
-        cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         if path.stat().st_size < 300_000:
             return
     raise ValueError(f"{name} cannot be made small enough")

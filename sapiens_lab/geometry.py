@@ -1,8 +1,8 @@
 """2x3 affine matrices in pixel coordinates, and the one function that samples pixels through them.
 
 Every geometric change of a sample is a product of these matrices, so pixels, points and vectors
-are moved once and by the same numbers. Integer coordinates are pixel centres: a picture of width
-``W`` spans ``-0.5 .. W - 0.5``, mirrors by ``x -> W - 1 - x`` and resizes by
+are moved once and by the same numbers. Integer coordinates are pixel centers: an image of width
+``W`` spans ``-0.5 .. W - 0.5``, flips by ``x -> W - 1 - x`` and resizes by
 ``x -> (x + 0.5) * s - 0.5``. Points are ``(x, y)``, sizes ``(height, width)``, boxes ``xyxy``;
 ``y`` points down, so a positive angle turns clockwise on the screen.
 """
@@ -57,13 +57,13 @@ def scale(factor: float, center: Array) -> Matrix:
     return _about(np.diag([factor, factor]), center)
 
 
-def mirror(center_x: float) -> Matrix:
+def flip(center_x: float) -> Matrix:
     """Return the left-right reflection about the vertical line ``x = center_x``."""
     return np.array([[-1.0, 0.0, 2 * center_x], [0.0, 1.0, 0.0]])
 
 
 def resize(source: tuple[int, int], target: tuple[int, int]) -> Matrix:
-    """Return the half-pixel-centre resize from size ``source`` to ``target``, both (height, width).
+    """Return the half-pixel-center resize from size ``source`` to ``target``, both (height, width).
 
     This is what ``cv2.resize`` and ``F.interpolate(align_corners=False)`` do.
     """
@@ -72,7 +72,7 @@ def resize(source: tuple[int, int], target: tuple[int, int]) -> Matrix:
 
 
 def crop(bbox: Array, size: tuple[int, int]) -> Matrix:
-    """Return the unbiased (UDP) crop that lays the box's edges on the outer pixel centres.
+    """Return the unbiased (UDP) crop that lays the box's edges on the outer pixel centers.
 
     Huang et al., "The Devil is in the Details", CVPR 2020, section 3: the unit of length is the
     gap between pixels, so a box of width ``w`` becomes ``size[1] - 1`` gaps.
@@ -82,7 +82,7 @@ def crop(bbox: Array, size: tuple[int, int]) -> Matrix:
     return np.array([[sx, 0.0, -sx * x1], [0.0, sy, -sy * y1]])
 
 
-def is_mirroring(matrix: Matrix) -> bool:
+def is_flip(matrix: Matrix) -> bool:
     """Tell whether left and right change places."""
     return bool(np.linalg.det(matrix[:, :2]) < 0)
 
@@ -90,7 +90,7 @@ def is_mirroring(matrix: Matrix) -> bool:
 def rotation_part(matrix: Matrix) -> NDArray[np.float64]:
     """Return the orthogonal ``(2, 2)`` matrix nearest to the linear part (polar decomposition).
 
-    It holds the turn and, with determinant -1, the mirror, but no scale: what directions need.
+    It holds the turn and, with determinant -1, the flip, but no scale: what directions need.
     """
     u, _, vt = np.linalg.svd(matrix[:, :2])
     return np.asarray(u @ vt)
@@ -109,7 +109,7 @@ def bbox_around(center: Array, extent: Array) -> NDArray[np.float32]:
 
 
 def grow_to_aspect(bbox: Array, aspect: float) -> NDArray[np.float32]:
-    """Grow one side of a box about its middle until width / height equals ``aspect``."""
+    """Grow one side of a box about its center until width / height equals ``aspect``."""
     w, h = (float(v) for v in np.asarray(bbox[2:], np.float64) - np.asarray(bbox[:2], np.float64))
     extent = (w, w / aspect) if w > aspect * h else (h * aspect, h)
     return bbox_around(bbox_center(bbox), np.array(extent))
@@ -124,7 +124,7 @@ def warp(
     border: float | tuple[float, ...] = 0,
     antialias: bool = False,
 ) -> Array:
-    """Sample a picture through a matrix: output pixel ``matrix @ p`` shows input pixel ``p``.
+    """Sample an image through a matrix: output pixel ``matrix @ p`` shows input pixel ``p``.
 
     Args:
         pixels: ``(H, W)`` or ``(H, W, C <= 4)``, uint8 or float32.

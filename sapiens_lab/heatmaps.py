@@ -23,7 +23,7 @@ LOG_MIN, LOG_MAX = 1e-3, 50.0
 class HeatmapCodec:
     """One Gaussian a keypoint, and the sub-pixel place of its peak.
 
-    The outer pixel centres of input and heatmap coincide, so input pixel ``p`` lies at heatmap
+    The outer pixel centers of input and heatmap coincide, so input pixel ``p`` lies at heatmap
     pixel ``p * (w - 1) / (W - 1)``.
 
     Args:
@@ -65,21 +65,21 @@ class HeatmapCodec:
 
         Args:
             xy: ``(B, K, 2)`` input pixels; anywhere.
-            visible: ``(B, K)``, 0 where a keypoint is not labelled.
+            visible: ``(B, K)``, 0 where a keypoint is not labeled.
 
         Returns:
-            heatmap: ``(B, K, h, w)`` float32, peak 1 at the keypoint; 0 where it is not labelled.
-            target_weight: ``(B, K)`` float32, 1 where labelled; 0 where the window misses the map.
+            heatmap: ``(B, K, h, w)`` float32, peak 1 at the keypoint; 0 where it is not labeled.
+            target_weight: ``(B, K)`` float32, 1 where labeled; 0 where the window misses the map.
         """
         weight = visible.float().clamp(max=1.0)
-        labelled = weight >= 0.5
-        # Unlabelled points may hold anything, NaN too.
-        mu = torch.where(labelled[..., None], xy.float() * self._to_heatmap(xy.device), 0.0)
+        labeled = weight >= 0.5
+        # Unlabeled points may hold anything, NaN too.
+        mu = torch.where(labeled[..., None], xy.float() * self._to_heatmap(xy.device), 0.0)
         h, w = self.heatmap_size
         x, column, misses_x = self._window(mu[..., 0], w)
         y, row, misses_y = self._window(mu[..., 1], h)
-        outside = labelled & (misses_x | misses_y)
-        row = row * (labelled & ~outside)[..., None]
+        outside = labeled & (misses_x | misses_y)
+        row = row * (labeled & ~outside)[..., None]
         window = row[..., :, None] * column[..., None, :]
         place = y[..., :, None] * w + x[..., None, :]
         heatmap = _zeros((*mu.shape[:2], h * w), mu.device)
@@ -124,7 +124,7 @@ class HeatmapCodec:
             whether a window misses the map, ``(B, K)``.
         """
         radius = math.ceil(3 * self.sigma)
-        # Towards zero and not down, as the official code: it moves the window, not the Gaussian.
+        # Toward zero and not down, as the official code: it moves the window, not the Gaussian.
         anchor = (mu + 0.5).trunc()[..., None]
         n = min(2 * radius + 1, size)
         x = (anchor - radius).clamp(0, size - n) + torch.arange(n, device=mu.device)
@@ -137,7 +137,7 @@ class HeatmapCodec:
 
     def _newton_step(self, heatmap: Tensor, score: Tensor, peak: Tensor) -> Tensor:
         """Return the way ``(B, K, 2)`` from the largest pixel to the peak of the local parabola."""
-        f = self._neighbourhood(heatmap, score, peak).clamp(LOG_MIN, LOG_MAX).log()
+        f = self._neighborhood(heatmap, score, peak).clamp(LOG_MIN, LOG_MAX).log()
         top, middle, bottom = f.unbind(-2)
         dx = (middle[..., 2] - middle[..., 0]) / 2
         dy = (bottom[..., 1] - top[..., 1]) / 2
@@ -154,7 +154,7 @@ class HeatmapCodec:
         sound = torch.isfinite(step).all(-1) & (score > 0)
         return torch.where(sound[..., None], step, 0.0)
 
-    def _neighbourhood(self, heatmap: Tensor, score: Tensor, peak: Tensor) -> Tensor:
+    def _neighborhood(self, heatmap: Tensor, score: Tensor, peak: Tensor) -> Tensor:
         """Return the blurred maps ``(B, K, 3, 3)`` about their largest pixels.
 
         The official code blurs whole maps and scales them back to their old maximum. The scale is
@@ -173,18 +173,18 @@ class HeatmapCodec:
         return values
 
 
-def flip_heatmaps(heatmap: Tensor, mirror_index: Sequence[int] | NDArray[np.int64]) -> Tensor:
-    """Undo the mirror on the heatmaps of a mirrored picture.
+def flip_heatmaps(heatmap: Tensor, flip_indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
+    """Undo the flip on the heatmaps of a flipped image.
 
     Args:
         heatmap: ``(B, K, h, w)``.
-        mirror_index: ``(K,)`` index of every keypoint's partner on the other side.
+        flip_indices: ``(K,)`` index of every keypoint's partner on the other side.
 
     Returns:
-        ``(B, K, h, w)``, aligned with the unmirrored picture's heatmaps: the outer pixel centres
+        ``(B, K, h, w)``, aligned with the unflipped image's heatmaps: the outer pixel centers
         coincide, so nothing needs shifting.
     """
-    index = torch.as_tensor(mirror_index, device=heatmap.device)
+    index = torch.as_tensor(flip_indices, device=heatmap.device)
     return heatmap.flip(-1).index_select(1, index)
 
 
@@ -198,7 +198,7 @@ def _zeros(shape: tuple[int, ...], device: torch.device) -> Tensor:
 def _argmax(heatmap: Tensor) -> tuple[Tensor, Tensor]:
     """Return the largest values ``(B, K)`` and their first places ``(B, K, 2)`` xy, int64."""
     flat = heatmap.flatten(2)
-    if flat.device.type == "cpu":  # NumPy's is vectorised and 17 times as fast as torch's
+    if flat.device.type == "cpu":  # NumPy's is vectorized and 17 times as fast as torch's
         index = torch.from_numpy(flat.detach().numpy().argmax(-1))
     else:
         index = flat.argmax(-1)

@@ -14,7 +14,7 @@ class Interrupt(Callback):
     """Raise ``KeyboardInterrupt`` before a training step.
 
     Args:
-        step: optimiser steps that are done by then.
+        step: optimizer steps that are done by then.
     """
 
     def __init__(self, *, step: int) -> None:

@@ -92,7 +92,7 @@ def test_resume_auto_takes_the_latest_run_and_starts_one_where_there_is_none(
     assert sorted(losses(run)) == [0, 1, 2, 3, 4, 5]
 
 
-def test_weights_initialise_and_another_skeleton_gets_a_new_last_layer(
+def test_weights_initialize_and_another_skeleton_gets_a_new_last_layer(
     commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands.train("trainer.max_epochs=1", "optimizer.lr=0", "optimizer.weight_decay=0")
@@ -100,7 +100,7 @@ def test_weights_initialise_and_another_skeleton_gets_a_new_last_layer(
     capsys.readouterr()
     commands.train(f"weights={file}", "trainer.max_epochs=1", "skeleton=wholebody133")
     shown = capsys.readouterr().out
-    assert "newly initialised: head.out.weight, head.out.bias" in shown
+    assert "newly initialized: head.out.weight, head.out.bias" in shown
 
 
 def test_a_checkpoint_of_another_skeleton_is_refused(

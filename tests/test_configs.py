@@ -80,7 +80,7 @@ def test_every_option_composes_and_builds(option: str) -> None:
         if name == "probe":
             name = "callbacks"  # where it goes
             if "probe" in config.callbacks and OmegaConf.is_missing(config.callbacks.probe, "root"):
-                config.callbacks.probe.root = "labelled"
+                config.callbacks.probe.root = "labeled"
         if name in ("tune", "optimizer", "scheduler", "trainer", "callbacks", "backbone"):
             if option == "trainer=gpu" and not torch.cuda.is_available():
                 config.trainer.accelerator = "cpu"  # built here, run where there is one

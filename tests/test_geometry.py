@@ -23,18 +23,18 @@ def test_invert_undoes() -> None:
 
 
 def test_rotate_turns_clockwise_on_the_screen() -> None:
-    # y points down: a quarter turn carries the point to the right of the centre below it
+    # y points down: a quarter turn carries the point to the right of the center below it
     turned = geometry.apply(geometry.rotate(90, np.array([5.0, 5.0])), np.array([7.0, 5.0]))
     np.testing.assert_allclose(turned, [5.0, 7.0], atol=1e-12)
 
 
-def test_mirror_about_the_middle_reverses_columns() -> None:
-    picture = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    out = geometry.warp(picture, geometry.mirror((4 - 1) / 2), (3, 4))
-    np.testing.assert_array_equal(out, picture[:, ::-1])
+def test_flip_about_the_middle_reverses_columns() -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    out = geometry.warp(image, geometry.flip((4 - 1) / 2), (3, 4))
+    np.testing.assert_array_equal(out, image[:, ::-1])
 
 
-def test_crop_lays_edges_on_the_outer_pixel_centres() -> None:
+def test_crop_lays_edges_on_the_outer_pixel_centers() -> None:
     matrix = geometry.crop(np.array([10.0, 20.0, 40.0, 80.0]), (61, 31))
     corners = geometry.apply(matrix, np.array([[10.0, 20.0], [40.0, 80.0]]))
     np.testing.assert_allclose(corners, [[0, 0], [30, 60]], atol=1e-9)
@@ -42,10 +42,10 @@ def test_crop_lays_edges_on_the_outer_pixel_centres() -> None:
 
 def test_resize_is_what_opencv_does() -> None:
     rng = np.random.default_rng(1)
-    picture = cv2.GaussianBlur(rng.integers(0, 255, (40, 60, 3)).astype(np.uint8), (9, 9), 3)
-    ours = geometry.warp(picture, geometry.resize((40, 60), (100, 90)), (100, 90))
-    theirs = cv2.resize(picture, (90, 100), interpolation=cv2.INTER_LINEAR)
-    inside = np.s_[5:-5, 5:-5]  # warpAffine blends the border colour in, resize repeats the edge
+    image = cv2.GaussianBlur(rng.integers(0, 255, (40, 60, 3)).astype(np.uint8), (9, 9), 3)
+    ours = geometry.warp(image, geometry.resize((40, 60), (100, 90)), (100, 90))
+    theirs = cv2.resize(image, (90, 100), interpolation=cv2.INTER_LINEAR)
+    inside = np.s_[5:-5, 5:-5]  # warpAffine blends the border color in, resize repeats the edge
     assert np.abs(ours[inside].astype(int) - theirs[inside].astype(int)).max() <= 2
 
 
@@ -65,8 +65,8 @@ def test_rotation_part_has_no_scale() -> None:
     np.testing.assert_allclose(
         geometry.rotation_part(matrix), geometry.rotate(30, np.zeros(2))[:, :2], atol=1e-12
     )
-    assert geometry.is_mirroring(geometry.compose(matrix, geometry.mirror(3.0)))
-    assert not geometry.is_mirroring(matrix)
+    assert geometry.is_flip(geometry.compose(matrix, geometry.flip(3.0)))
+    assert not geometry.is_flip(matrix)
 
 
 def test_antialiasing_averages_blocks() -> None:

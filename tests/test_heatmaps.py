@@ -40,9 +40,9 @@ def test_window_larger_than_the_map() -> None:
     torch.testing.assert_close(heatmap[0, 0], expected)
 
 
-def test_only_labelled_points_inside_the_reach_are_drawn(codec: HeatmapCodec) -> None:
+def test_only_labeled_points_inside_the_reach_are_drawn(codec: HeatmapCodec) -> None:
     xy = torch.tensor([[[20.0, 30.0], [20.0, 30.0], [-300.0, 5.0], [5.0, 400.0], [-9.0, 30.0]]])
-    xy[0, 1] = torch.nan  # not labelled: may hold anything
+    xy[0, 1] = torch.nan  # not labeled: may hold anything
     heatmap, weight = codec.encode(xy, torch.tensor([[2, 0, 2, 1, 1]]))
     assert weight.tolist() == [[1, 0, 0, 0, 1]]
     assert (heatmap.amax((-2, -1)) > 0).tolist() == [[True, False, False, False, True]]
@@ -59,7 +59,7 @@ def test_round_trip_is_sub_pixel_exact() -> None:
     assert (score > 0.8).all()
 
 
-def test_outer_pixel_centres_coincide(codec: HeatmapCodec) -> None:
+def test_outer_pixel_centers_coincide(codec: HeatmapCodec) -> None:
     heatmap = torch.zeros(1, 2, 16, 12)
     heatmap[0, 0, 8, 5] = 0.5  # a lone pixel is symmetric: nothing to refine
     heatmap[0, 1] = 3.0
@@ -84,13 +84,13 @@ def test_maps_without_a_peak_decode_to_a_finite_place(codec: HeatmapCodec) -> No
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 200.0])
-def test_the_neighbourhood_equals_that_of_whole_blurred_maps(scale: float) -> None:
+def test_the_neighborhood_equals_that_of_whole_blurred_maps(scale: float) -> None:
     """The short way of decoding must not differ where the logarithm's range cuts."""
     codec = HeatmapCodec((64, 48), heatmap_size=(16, 12), sigma=1.5)
     heatmap = scale * torch.randn(4, 6, 16, 12, generator=torch.Generator().manual_seed(1))
     score, index = heatmap.flatten(2).max(-1)
     x, y = index % 12, index // 12
-    near = codec._neighbourhood(heatmap, score, torch.stack([x, y], -1)).clamp(1e-3, 50)
+    near = codec._neighborhood(heatmap, score, torch.stack([x, y], -1)).clamp(1e-3, 50)
     kernel = torch.exp(-((torch.arange(11.0) - 5) ** 2) / 8)
     kernel = (kernel / kernel.sum()).double()
     whole = torch.nn.functional.conv2d(
@@ -118,11 +118,11 @@ def test_autocast_and_half_types_decode_in_float32(codec: HeatmapCodec) -> None:
     torch.testing.assert_close(rounded, plain, atol=0.2, rtol=0)
 
 
-def test_flip_gives_back_the_heatmaps_of_the_unmirrored_picture(codec: HeatmapCodec) -> None:
+def test_flip_gives_back_the_heatmaps_of_the_unflipped_image(codec: HeatmapCodec) -> None:
     xy = torch.tensor([[[10.0, 20.0], [30.0, 25.0], [22.0, 40.0]]])
-    mirrored = torch.stack([47 - xy[..., 0], xy[..., 1]], -1)[:, [1, 0, 2]]
+    flipped = torch.stack([47 - xy[..., 0], xy[..., 1]], -1)[:, [1, 0, 2]]
     heatmap, _ = codec.encode(xy, visible(1, 3))
-    other, _ = codec.encode(mirrored, visible(1, 3))
+    other, _ = codec.encode(flipped, visible(1, 3))
     torch.testing.assert_close(flip_heatmaps(other, [1, 0, 2]), heatmap, atol=1e-5, rtol=0)
 
 

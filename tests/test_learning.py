@@ -68,5 +68,5 @@ def test_pretraining_hands_its_encoder_on(
     learned(commands, "segmentation", f"weights={export}", "trainer.max_epochs=1",
             "trainer.check_val_every_n_epoch=1")  # fmt: skip
     said = capsys.readouterr().out
-    assert "newly initialised: head." in said
+    assert "newly initialized: head." in said
     assert "unused: backbone.cls_token, decoder." in said

@@ -27,7 +27,7 @@ ALONE = (*TINY, "probe=none")
 
 
 class SameMasks(RandomMasking):
-    """The same patches of every picture: what several processes draw together is then known."""
+    """The same patches of every image: what several processes draw together is then known."""
 
     def __call__(self, batch_size: int, grid: tuple[int, int], device: torch.device) -> Mask:  # type: ignore[override]
         noise = torch.rand(grid[0] * grid[1], generator=torch.Generator().manual_seed(3))
@@ -94,7 +94,7 @@ def test_the_decoder_alone_learns_on_a_frozen_encoder(commands: Commands) -> Non
     commands.train(*ALONE, "trainer.max_epochs=1", tiny=False)
     export = commands.runs("pretrain/synthetic")[0] / "export"
     commands.train(
-        *ALONE, f"weights={export}", "weights_head=drop", "tune=head", "experiment_name=decoder",
+        *ALONE, f"weights={export}", "head_init=drop", "tune=head", "experiment_name=decoder",
         tiny=False,
     )  # fmt: skip
     before = weights(commands.runs("pretrain/synthetic")[0])

@@ -17,7 +17,7 @@ def test_two_lines_set_everything_up() -> None:
     assert len(lines) == 2
 
 
-def test_every_link_and_picture_exists_and_is_small() -> None:
+def test_every_link_and_image_exists_and_is_small() -> None:
     targets = re.findall(r"\]\((?!http)([^)#]+)\)", README)
     assert len(targets) > 5
     for target in targets:

@@ -46,7 +46,7 @@ def test_the_wheel_trains_from_any_folder(archives: Path, tmp_path: Path) -> Non
     assert list((tmp_path / "outputs").rglob("metrics.json"))
 
 
-def test_the_wheel_holds_every_config_list_and_licence(archives: Path) -> None:
+def test_the_wheel_holds_every_config_list_and_license(archives: Path) -> None:
     [wheel] = archives.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in cli.config_folder().rglob("*.yaml"):

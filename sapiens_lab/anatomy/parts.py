@@ -1,4 +1,4 @@
-"""Class lists of body parts. One YAML says names, colours, sides, weights and what files hold."""
+"""Class lists of body parts. One YAML says names, colors, sides, weights and what files hold."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 IGNORED = 255  # what ignored pixels hold once a file is read, whatever they held there
 MAX_CLASSES = 255  # ids are 8 bits and 255 is taken
-_KEYS = {"name", "classes", "pairs", "ignore_index", "merge", "ignore"}
+_KEYS = {"name", "classes", "flip_pairs", "ignore_index", "merge", "ignore"}
 _ENTRY_KEYS = {"name", "color", "weight"}
 _NUMBERED = re.compile(r"(class|label|part|id)?[\s_-]*\d+", re.IGNORECASE)  # says nothing of sides
 
@@ -32,13 +32,15 @@ _NUMBERED = re.compile(r"(class|label|part|id)?[\s_-]*\d+", re.IGNORECASE)  # sa
 class Parts:
     """A class list.
 
-    ``mirror_index`` is ``None`` where left and right are not known; mirroring then stays off.
+    ``flip_indices`` is ``None`` where left and right are not known; flipping then stays off.
     """
 
     name: str
     classes: tuple[str, ...]  # in the order of their ids
     colors: NDArray[np.uint8]  # (C, 3) RGB
-    mirror_index: NDArray[np.int64] | None  # (C,) the class that each becomes in a mirror
+    flip_indices: (
+        NDArray[np.int64] | None
+    )  # (C,) the class that each becomes under a horizontal flip
     weights: NDArray[np.float64] | None = None  # (C,) factors in the loss
     ignore_index: int = IGNORED
     # (256,) value in a file -> class id or ignore_index; where it gives C or more, a mistake
@@ -83,9 +85,9 @@ class Parts:
 
 
 def default_colors(count: int) -> NDArray[np.uint8]:
-    """Return distinct colours ``(count, 3)``, the first black.
+    """Return distinct colors ``(count, 3)``, the first black.
 
-    The map of PASCAL VOC, which labelling tools use too: bits 0, 1, 2 of every three bits of the
+    The map of PASCAL VOC, which labeling tools use too: bits 0, 1, 2 of every three bits of the
     id become the next lower bit of red, green and blue, from the highest down.
     """
     ids = np.arange(count)[:, None]
@@ -152,7 +154,7 @@ def _parse(data: Any, source: str) -> Parts:
         name=str(data.get("name", Path(source).stem)),
         classes=names,
         colors=_colors(entries, source),
-        mirror_index=_mirror_index(data, names, source),
+        flip_indices=_flip_indices(data, names, source),
         weights=_weights(entries, source),
         lookup=lookup,
         merged_names=merged_names,
@@ -175,7 +177,7 @@ def _colors(entries: Sequence[Mapping[str, Any]], source: str) -> NDArray[np.uin
                 row[:] = list(bytes.fromhex(str(entry["color"]).removeprefix("#")))
         except ValueError as error:
             raise ValueError(
-                f'{source}: class {entry["name"]}: colours are written "#rrggbb", not '
+                f'{source}: class {entry["name"]}: colors are written "#rrggbb", not '
                 f"{entry['color']!r}"
             ) from error
     return colors
@@ -190,33 +192,35 @@ def _weights(entries: Sequence[Mapping[str, Any]], source: str) -> NDArray[np.fl
     return weights
 
 
-def _mirror_index(
+def _flip_indices(
     data: Mapping[str, Any], names: Sequence[str], source: str
 ) -> NDArray[np.int64] | None:
-    if data.get("pairs") is not None:
-        pairs = [(_index(a, names, source), _index(b, names, source)) for a, b in data["pairs"]]
+    if data.get("flip_pairs") is not None:
+        pairs = [
+            (_index(a, names, source), _index(b, names, source)) for a, b in data["flip_pairs"]
+        ]
     else:
         pairs = sides.infer_pairs(names)
         paired = {names[i] for pair in pairs for i in pair}
-        sided = {name for name in names if sides.side_of(name) != "middle"} - paired
+        sided = {name for name in names if sides.side_of(name) != "center"} - paired
         if fault := _unknown_sides(data, names, sorted(sided)):
             log.warning(
-                "%s: %s, so mirroring is off; name the left/right classes under `pairs` "
-                "(`pairs: []` if there are none)", source, fault,
+                "%s: %s, so flipping is off; name the left/right classes under `flip_pairs` "
+                "(`flip_pairs: []` if there are none)", source, fault,
             )  # fmt: skip
             return None
         shown = ", ".join(f"{names[a]} - {names[b]}" for a, b in pairs)
         log.info("%s: left/right pairs read off the names: %s", source, shown or "none")
     try:
-        return np.array(sides.mirror_permutation(len(names), pairs))
+        return np.array(sides.flip_permutation(len(names), pairs))
     except ValueError as error:
-        raise ValueError(f"{source}: pairs: {error}") from error
+        raise ValueError(f"{source}: flip_pairs: {error}") from error
 
 
 def _unknown_sides(data: Mapping[str, Any], names: Sequence[str], alone: Sequence[str]) -> str:
     """Say why left and right cannot be read off the names; empty if they can."""
-    if "pairs" in data:
-        return "pairs is null"
+    if "flip_pairs" in data:
+        return "flip_pairs is null"
     if alone:
         return f"{', '.join(alone)} have no partner on the other side"
     if sum(bool(_NUMBERED.fullmatch(name)) for name in names) > 1:

@@ -10,7 +10,7 @@ _SWAP = {"left": "right", "right": "left", "l": "r", "r": "l"}
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^A-Za-z\d]+")
 _GLUED = re.compile(r"(left|right)(?=[a-z])", re.IGNORECASE)  # lefthand
 
-Side = Literal["left", "right", "middle"]
+Side = Literal["left", "right", "center"]
 
 
 def infer_pairs(names: Sequence[str]) -> list[tuple[int, int]]:
@@ -36,11 +36,11 @@ def side_of(name: str) -> Side:
     words = [word.lower() for word in _WORDS.findall(_GLUED.sub(r"\1_", name))]
     if "left" in words or "l" in words:
         return "left"
-    return "right" if "right" in words or "r" in words else "middle"
+    return "right" if "right" in words or "r" in words else "center"
 
 
-def mirror_permutation(size: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Return what each index becomes in a mirror; an index without a partner stays.
+def flip_permutation(size: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Return what each index becomes under a horizontal flip; an index without a partner stays.
 
     Raises:
         ValueError: an index has two partners.

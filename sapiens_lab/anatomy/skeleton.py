@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 # Width of a keypoint whose annotation spread nobody has measured: between those of the eye (0.025)
 # and the hip (0.107) in COCO. AP depends on it, so compare such runs by PCK too.
 DEFAULT_SIGMA = 0.05
-SIDE_COLORS = {"left": "#00ff00", "right": "#ff8000", "middle": "#3399ff"}
+SIDE_COLORS = {"left": "#00ff00", "right": "#ff8000", "center": "#3399ff"}
 _ENTRY_KEYS = {"name", "sigma", "color", "part", "half"}
 
 
@@ -31,15 +31,17 @@ _ENTRY_KEYS = {"name", "sigma", "color", "part", "half"}
 class Skeleton:
     """A keypoint set.
 
-    ``mirror_index`` is ``None`` where left and right are not known; mirroring then stays off.
+    ``flip_indices`` is ``None`` where left and right are not known; flipping then stays off.
     """
 
     name: str
     keypoints: tuple[str, ...]
-    sigmas: NDArray[np.float64]  # (K,) OKS falloff as a share of the person's size
-    mirror_index: NDArray[np.int64] | None  # (K,) the point that each becomes in a mirror
-    links: tuple[tuple[int, int], ...] = ()
-    link_colors: NDArray[np.uint8]  # (L, 3) RGB
+    sigmas: NDArray[np.float64]  # (K,) OKS falloff as a fraction of the person's size
+    flip_indices: (
+        NDArray[np.int64] | None
+    )  # (K,) the point that each becomes under a horizontal flip
+    edges: tuple[tuple[int, int], ...] = ()
+    edge_colors: NDArray[np.uint8]  # (L, 3) RGB
     colors: NDArray[np.uint8]  # (K, 3) RGB
     upper_body: tuple[int, ...] = ()
     lower_body: tuple[int, ...] = ()
@@ -109,30 +111,30 @@ def _from_coco(path: Path) -> dict[str, Any]:
         )
     category = found[0]
     names = category["keypoints"]
-    links = [[names[a - 1], names[b - 1]] for a, b in category.get("skeleton", [])]  # 1-based
-    return {"name": category.get("name", path.stem), "keypoints": names, "links": links}
+    edges = [[names[a - 1], names[b - 1]] for a, b in category.get("skeleton", [])]  # 1-based
+    return {"name": category.get("name", path.stem), "keypoints": names, "edges": edges}
 
 
 def _parse(data: Any, source: str) -> Skeleton:
     """Turn the content of a YAML into a skeleton; every complaint names ``source``."""
     if not isinstance(data, dict) or not data.get("keypoints"):
         raise ValueError(f"{source}: a skeleton needs a list `keypoints` of names")
-    known = {"name", "keypoints", "pairs", "links", "sigmas"}
+    known = {"name", "keypoints", "flip_pairs", "edges", "sigmas"}
     if unknown := set(data) - known:
         raise ValueError(f"{source}: unknown {sorted(unknown)}; a skeleton has {sorted(known)}")
     entries = [_entry(item, source) for item in data["keypoints"]]
     names = tuple(entry["name"] for entry in entries)
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{source}: these keypoints stand there twice: {repeated}")
-    links = [(_index(a, names, source), _index(b, names, source)) for a, b, *_ in _links(data)]
+    edges = [(_index(a, names, source), _index(b, names, source)) for a, b, *_ in _edges(data)]
     colors = [entry.get("color", SIDE_COLORS[sides.side_of(entry["name"])]) for entry in entries]
     return Skeleton(
         name=str(data.get("name", Path(source).stem)),
         keypoints=names,
         sigmas=_sigmas(data, entries, source),
-        mirror_index=_mirror_index(data, names, source),
-        links=tuple(links),
-        link_colors=_rgb([_link_color(link, names, colors) for link in _links(data)], source),
+        flip_indices=_flip_indices(data, names, source),
+        edges=tuple(edges),
+        edge_colors=_rgb([_edge_color(link, names, colors) for link in _edges(data)], source),
         colors=_rgb(colors, source),
         upper_body=tuple(i for i, entry in enumerate(entries) if entry.get("half") == "upper"),
         lower_body=tuple(i for i, entry in enumerate(entries) if entry.get("half") == "lower"),
@@ -166,34 +168,35 @@ def _sigmas(
     return np.array(values)
 
 
-def _mirror_index(
+def _flip_indices(
     data: Mapping[str, Any], names: Sequence[str], source: str
 ) -> NDArray[np.int64] | None:
-    if "pairs" in data:
-        named = data["pairs"] or []
+    if "flip_pairs" in data:
+        named = data["flip_pairs"] or []
         pairs = [(_index(a, names, source), _index(b, names, source)) for a, b in named]
     else:
         pairs = sides.infer_pairs(names)
         if not pairs:
             log.warning(
-                "%s: no left/right pairs can be read off the keypoint names, so mirroring is off; "
-                "name them under `pairs` in a skeleton YAML (`pairs: []` if there are none)",
+                "%s: no left/right pairs can be read off the keypoint names, so flipping is off; "
+                "name them under `flip_pairs` in a skeleton YAML (`flip_pairs: []` if there are "
+                "none)",
                 source,
             )
             return None
         shown = ", ".join(f"{names[a]} - {names[b]}" for a, b in pairs)
         log.info("%s: left/right pairs read off the names: %s", source, shown)
     try:
-        return np.array(sides.mirror_permutation(len(names), pairs))
+        return np.array(sides.flip_permutation(len(names), pairs))
     except ValueError as error:
-        raise ValueError(f"{source}: pairs: {error}") from error
+        raise ValueError(f"{source}: flip_pairs: {error}") from error
 
 
-def _links(data: Mapping[str, Any]) -> list[list[Any]]:
-    return data.get("links") or []
+def _edges(data: Mapping[str, Any]) -> list[list[Any]]:
+    return data.get("edges") or []
 
 
-def _link_color(link: Sequence[Any], names: Sequence[str], colors: Sequence[str]) -> str:
+def _edge_color(link: Sequence[Any], names: Sequence[str], colors: Sequence[str]) -> str:
     return str(link[2]) if len(link) == 3 else colors[names.index(link[1])]
 
 
@@ -218,4 +221,4 @@ def _rgb(colors: Sequence[Any], source: str) -> NDArray[np.uint8]:
         rows = [list(bytes.fromhex(str(color).removeprefix("#"))) for color in colors]
         return np.array(rows, np.uint8).reshape(len(rows), 3)
     except ValueError as error:
-        raise ValueError(f'{source}: colours are written "#rrggbb": {error}') from error
+        raise ValueError(f'{source}: colors are written "#rrggbb": {error}') from error

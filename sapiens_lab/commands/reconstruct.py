@@ -1,4 +1,4 @@
-"""The command ``sapiens-reconstruct``: one picture at five masking ratios, side by side.
+"""The command ``sapiens-reconstruct``: one image at five masking ratios, side by side.
 
     sapiens-reconstruct outputs/pretrain/folder/TIME/export photo.jpg --out figure.png
 
@@ -24,7 +24,7 @@ from sapiens_lab.data.transforms import Warp
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.masking import RandomMasking
 from sapiens_lab.tasks.pretrain import reconstruct
-from sapiens_lab.visualize.pose import Picture, grid
+from sapiens_lab.visualize.pose import ImageArray, grid
 from sapiens_lab.weights.model import load_model
 
 RATIOS = (0.75, 0.8, 0.85, 0.9, 0.95)
@@ -52,23 +52,23 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{arguments.model} has no decoder of pretraining: cleaned and fine-tuned files "
                 "cannot reconstruct"
             )
-        picture = figure(model, read_image(arguments.image), seed=arguments.seed)
+        image = figure(model, read_image(arguments.image), seed=arguments.seed)
     except (ValueError, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
         return 1
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(arguments.out), picture[..., ::-1])
+    cv2.imwrite(str(arguments.out), image[..., ::-1])
     console.print(str(arguments.out))
     return 0
 
 
 @torch.no_grad()
-def figure(model: MaskedAutoencoder, pixels: Picture, *, seed: int = 0) -> Picture:
-    """Return the grid of one picture ``(H, W, 3)``, its middle cut to the model's size."""
+def figure(model: MaskedAutoencoder, pixels: ImageArray, *, seed: int = 0) -> ImageArray:
+    """Return the grid of one image ``(H, W, 3)``, its middle cut to the model's size."""
     rows, columns = model.backbone.grid
     size = (rows * model.backbone.patch_size, columns * model.backbone.patch_size)
     rng = np.random.default_rng(0)  # nothing below draws from it
-    sample = CenterCrop(size)(make_sample(pixels, Path("picture"), 0), rng)
+    sample = CenterCrop(size)(make_sample(pixels, Path("image"), 0), rng)
     seen = Warp(size, antialias=True)(sample, rng).image.pixels
     image = torch.from_numpy(seen.transpose(2, 0, 1).copy())[None]
     sheet = []
@@ -78,4 +78,4 @@ def figure(model: MaskedAutoencoder, pixels: Picture, *, seed: int = 0) -> Pictu
         answer = reconstruct(model(image, mask))[0]
         layers = (answer.masked, answer.reconstructed, answer.pasted)
         sheet.append([seen, *(layer.permute(1, 2, 0).numpy() for layer in layers)])
-    return grid(sheet, titles=("picture", "shown", "reconstructed", "pasted"))
+    return grid(sheet, titles=("image", "shown", "reconstructed", "pasted"))

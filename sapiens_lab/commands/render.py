@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--start", type=int, default=0, help="number of the first scene (to share the work)")
     add("--workers", type=int, default=None, help="processes; by default as cores and memory allow")
     add("--supersample", type=int, choices=(1, 2), default=2, help="2 smooths edges, 1 is faster")
-    add("--depth-format", choices=("npy", "png16"), default="npy", help="metres or millimetres")
+    add("--depth-format", choices=("npy", "png16"), default="npy", help="meters or millimeters")
     add("--depth-dtype", choices=("float32", "float16"), default="float32", help="of npy")
     add("--normal-format", choices=("npy", "png16"), default="npy")
     for name, meaning in _CAMERA.items():
@@ -97,10 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--up", choices=("y", "z"), help="which axis points up; default y")
     unit = scan.add_mutually_exclusive_group()
     unit.add_argument("--height-m", type=float, help="scale to this height; default 1.75")
-    unit.add_argument("--metric", action="store_true", help="the file is in metres: do not scale")
+    unit.add_argument("--metric", action="store_true", help="the file is in meters: do not scale")
     scan.add_argument("--full-only", action="store_true", help="no close-ups")
     for name in _ORBIT:
-        unit_name = "share of the picture" if name == "fill" else "degrees"
+        unit_name = "fraction of the image" if name == "fill" else "degrees"
         scan.add_argument(
             f"--{name}", type=float, nargs=2, metavar=("LOW", "HIGH"), help=f"range, {unit_name}"
         )

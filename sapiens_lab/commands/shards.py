@@ -1,10 +1,10 @@
-"""The command ``sapiens-shards``: a tree of pictures as tar archives, and checking archives.
+"""The command ``sapiens-shards``: a tree of images as tar archives, and checking archives.
 
-    sapiens-shards make PICTURES --out FOLDER
+    sapiens-shards make IMAGES --out FOLDER
     sapiens-shards check FOLDER
     python train.py experiment=pretrain/folder data=image_shards data.root=FOLDER
 
-Pictures are copied byte for byte; what cannot be decoded is left out and listed. The same command
+Images are copied byte for byte; what cannot be decoded is left out and listed. The same command
 again goes on where it ended. ``check`` reads the archives of others (WebDataset) as well.
 """
 
@@ -28,14 +28,14 @@ from sapiens_lab.data.shards.pack import (
     plan_shards,
     write_shard,
 )
-from sapiens_lab.data.shards.tar_index import DamagedArchiveError, build_index
+from sapiens_lab.data.shards.tar_index import CorruptArchiveError, build_index
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 after a mistake or a fault, 130 after Ctrl-C."""
     arguments = _parser().parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
-    cv2.setNumThreads(1)  # pictures are decoded side by side instead
+    cv2.setNumThreads(1)  # images are decoded side by side instead
     try:
         return int(arguments.run(arguments, console))
     except KeyboardInterrupt:
@@ -65,7 +65,7 @@ def _make(arguments: argparse.Namespace, console: Console) -> int:
                 progress.advance(task)
                 if fault:
                     progress.console.print(f"left out: {fault}", markup=False)
-    console.print(f"{plan.num_pictures} pictures in {len(shards)} archives: {arguments.out}")
+    console.print(f"{plan.num_images} images in {len(shards)} archives: {arguments.out}")
     listed = arguments.out / FAULTY_FILE
     if listed.is_file():
         count = len(set(listed.read_text().splitlines()))
@@ -83,7 +83,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
         for archive in archives:
             try:
                 rows[archive] = len(build_index(archive))  # anew: the table may be out of date
-            except DamagedArchiveError as error:
+            except CorruptArchiveError as error:
                 faults.append(str(error))
         progress.update(task, total=sum(rows.values()))
         for archive in rows:
@@ -93,7 +93,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
                 faults += [fault] if fault else []
     for fault in faults:
         console.print(fault, markup=False)
-    console.print(f"{total} pictures in {len(archives)} archives; {len(faults)} faults")
+    console.print(f"{total} images in {len(archives)} archives; {len(faults)} faults")
     return 1 if faults else 0
 
 
@@ -104,14 +104,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="make|check")
-    make = commands.add_parser("make", help="pack a tree of pictures")
-    make.add_argument("source", type=_folder, help="any tree of pictures; train/ and val/ are kept")
+    make = commands.add_parser("make", help="pack a tree of images")
+    make.add_argument("source", type=_folder, help="any tree of images; train/ and val/ are kept")
     make.add_argument("--out", type=Path, required=True, help="folder of the archives")
     make.add_argument("--shard-mb", type=float, default=1000, help="size of one [1e6 bytes]")
     make.add_argument("--val-fraction", type=float, default=0.02, help="held out, by checksum")
-    make.add_argument("--seed", type=int, default=0, help="of the order of the pictures")
+    make.add_argument("--seed", type=int, default=0, help="of the order of the images")
     make.set_defaults(run=_make)
-    check = commands.add_parser("check", help="decode every picture of every archive")
+    check = commands.add_parser("check", help="decode every image of every archive")
     check.add_argument("folder", type=_folder)
     check.set_defaults(run=_check)
     for command in (make, check):

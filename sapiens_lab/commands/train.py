@@ -140,11 +140,9 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
         from sapiens_lab.weights.load import load_weights
 
         outputs = next(iter(learner.task.describe().values()), None)
-        report = load_weights(
-            learner.model, config.weights, head=config.weights_head, outputs=outputs
-        )
+        report = load_weights(learner.model, config.weights, head=config.head_init, outputs=outputs)
         log.info("%s", report)
-        learner.origin = {"weights": report.source, "licence": report.licence}
+        learner.origin = {"weights": report.source, "license": report.license}
     instantiate(config.tune)(learner.model)
     if _is_main_process():
         _describe(config, learner.model)

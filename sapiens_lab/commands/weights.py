@@ -64,12 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "recorded",
         type=Path,
-        help="safetensors with `image` (B, 3, H, W), normalised, and `output`",
+        help="safetensors with `image` (B, 3, H, W), normalized, and `output`",
     )
     push = add("push", _push, "publish an export on the hub, privately, with a card")
     push.add_argument("folder", type=Path, help="an export's folder")
     push.add_argument("repo", help="owner/name")
-    push.add_argument("--licence", help="where the weights came with none")
+    push.add_argument("--license", help="where the weights came with none")
     push.add_argument("--public", action="store_true", help="visible to everybody")
     for command in (convert, verify):
         command.add_argument("--num-heads", type=int, help="of widths that were never released")
@@ -84,14 +84,14 @@ def _list(arguments: argparse.Namespace, console: Console) -> int:
         size = "" if card.gb is None else f"{card.gb:.2f}"
         table.add_row(card.name, card.task, card.outputs or "", size, card.metric or "")
     console.print(table)
-    console.print("licence of all: CC-BY-NC-4.0, for non-commercial use")
+    console.print("license of all: CC-BY-NC-4.0, for non-commercial use")
     return 0
 
 
 def _show(arguments: argparse.Namespace, console: Console) -> int:
     card = find_card(arguments.model)
     if card is not None:
-        for name in ("name", "task", "size", "outputs", "patch_padding", "metric", "gb", "licence",
+        for name in ("name", "task", "size", "outputs", "patch_padding", "metric", "gb", "license",
                      "file", "page"):  # fmt: skip
             console.print(f"{name:>14}: {getattr(card, name)}")
         return 0
@@ -101,7 +101,7 @@ def _show(arguments: argparse.Namespace, console: Console) -> int:
     console.print(f"{'names':>14}: {'official' if weights.official else 'our own'}")
     console.print(f"{'tensors':>14}: {len(weights.state)}")
     console.print(f"{'parameters':>14}: {sum(v.numel() for v in weights.state.values()):,}")
-    console.print(f"{'licence':>14}: {weights.licence or 'unknown'}")
+    console.print(f"{'license':>14}: {weights.license or 'unknown'}")
     return 0
 
 
@@ -125,7 +125,7 @@ def _convert(arguments: argparse.Namespace, console: Console) -> int:
     task = {
         "name": task_of(weights),
         "outputs": outputs,
-        "licence": weights.licence,
+        "license": weights.license,
         "weights": card.name if card is not None else str(weights.path.name),
     }
     made = not folder.exists()
@@ -171,7 +171,7 @@ def _push(arguments: argparse.Namespace, console: Console) -> int:
         arguments.folder,
         arguments.repo,
         private=not arguments.public,
-        licence=arguments.licence,
+        license=arguments.license,
     )
     console.print(page)
     return 0

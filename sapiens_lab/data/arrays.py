@@ -1,7 +1,7 @@
-"""Reading what is not a photograph: class ids, masks, depth and normals, value by value.
+"""Reading what is not an image: class ids, masks, depth and normals, value by value.
 
-A viewer's idea of a file is wrong here: the indices of a palette picture are the data and not its
-colours, 16 bits must stay 16 bits, and nothing may be resampled.
+A viewer's idea of a file is wrong here: the indices of a palette image are the data and not its
+colors, 16 bits must stay 16 bits, and nothing may be resampled.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".npy"})  #
 MAP_SUFFIXES = frozenset({".npy", ".png", ".tif", ".tiff", ".exr"})
 MASK_SUFFIXES = LABEL_SUFFIXES | {".jpg", ".jpeg", ".webp"}
 
-# Pillow spreads grey levels of 2 and 4 bits over 0..255; class ids are the levels themselves.
+# Pillow spreads pixel values of 2 and 4 bits over 0..255; class ids are the levels themselves.
 _SPREAD = {"L;2": 85, "L;4": 17}
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) of a picture as ``read_image`` would give it, from its header.
+    """Return (height, width) of an image as ``read_image`` would give it, from its header.
 
     Raises:
         FileNotFoundError, ValueError: as ``read_image``.
@@ -34,9 +34,9 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def read_labels(path: Path) -> NDArray[Any]:
-    """Read class ids as stored: ``(H, W)`` integers, or ``(H, W, 3)`` uint8 RGB of a colour mask.
+    """Read class ids as stored: ``(H, W)`` integers, or ``(H, W, 3)`` uint8 RGB of a color mask.
 
-    Palette pictures give their indices; alpha is dropped.
+    Palette images give their indices; alpha is dropped.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -57,11 +57,11 @@ def read_labels(path: Path) -> NDArray[Any]:
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
-    """Read where the person is, ``(H, W)``: not zero, or from mid-grey on in a lossy picture.
+    """Read where the person is, ``(H, W)``: not zero, or from mid-gray on in a lossy image.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged or no picture.
+        ValueError: it is damaged or no image.
     """
     if path.suffix.lower() in (".jpg", ".jpeg", ".webp"):
         return np.asarray(read_image(path).max(-1) > 127)
@@ -93,7 +93,7 @@ def read_map(path: Path) -> NDArray[Any]:
             "without EXR: convert the files to .npy (float32) or 16-bit PNG"
         )
     if values is None:
-        raise ValueError(f"{path} is damaged or not a picture; copy it again or take it out")
+        raise ValueError(f"{path} is damaged or not an image; copy it again or take it out")
     values = _squeezed(values)
     return values if values.ndim == 2 else np.ascontiguousarray(values[..., 2::-1])
 
@@ -107,23 +107,23 @@ def _squeezed(values: NDArray[Any]) -> NDArray[Any]:
 
 def _read_levels(path: Path) -> NDArray[Any]:
     try:
-        with Image.open(path) as picture:
-            if picture.format == "JPEG":
+        with Image.open(path) as image:
+            if image.format == "JPEG":
                 raise ValueError(f"{path} is a JPEG, which changes class ids; save labels as PNG")
-            spread = _SPREAD.get(_raw_mode(picture), 1)
-            values: NDArray[Any] = np.asarray(picture)
+            spread = _SPREAD.get(_raw_mode(image), 1)
+            values: NDArray[Any] = np.asarray(image)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {path}") from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is damaged or not a picture") from error
+        raise ValueError(f"{path} is damaged or not an image") from error
     except (OSError, SyntaxError) as error:  # Pillow's words for a broken file
         raise ValueError(f"{path} is damaged: {error}; copy it again") from error
     return values // spread if spread > 1 else values
 
 
-def _raw_mode(picture: Image.Image) -> str:
+def _raw_mode(image: Image.Image) -> str:
     """Return how Pillow will unpack the pixels, which is the last entry of a PNG's tile."""
-    tiles = getattr(picture, "tile", [])
+    tiles = getattr(image, "tile", [])
     return str(tiles[0][3]) if tiles else ""
 
 

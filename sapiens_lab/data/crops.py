@@ -1,4 +1,4 @@
-"""Which part of the whole picture becomes the input: for tasks that do not look at one person."""
+"""Which part of the whole image becomes the input: for tasks that do not look at one person."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sapiens_lab.geometry import Matrix
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Make the whole picture the input, whatever its aspect; the official dense evaluation."""
+class Resize:
+    """Make the whole image the input, whatever its aspect; the official dense evaluation."""
 
     image_size: tuple[int, int]  # (height, width)
 
@@ -29,15 +29,15 @@ class Stretch:
 class RandomScaledCrop:
     """Resize by a random factor and cut a window out, as the official dense recipes do.
 
-    The factor 1 is the one at which the picture just fits the input, long side to long side
-    (``RandomResize`` with ``keep_ratio``). Where the resized picture is smaller than the input,
+    The factor 1 is the one at which the image just fits the input, long side to long side
+    (``RandomResize`` with ``keep_ratio``). Where the resized image is smaller than the input,
     the window is the whole of it, stretched. A window in which one class covers more than
-    ``max_share`` is drawn again (``RandomCrop`` with ``cat_max_ratio``).
+    ``max_fraction`` is drawn again (``RandomCrop`` with ``cat_max_ratio``).
     """
 
     image_size: tuple[int, int]  # (height, width)
     ratio: tuple[float, float] = (0.2, 2.0)
-    max_share: float = 0.75  # has no effect without labels
+    max_fraction: float = 0.75  # has no effect without labels
     tries: int = 10
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
@@ -56,27 +56,27 @@ class RandomScaledCrop:
     def _is_varied(
         self, sample: Sample, corner: NDArray[np.float64], extent: NDArray[np.float64]
     ) -> bool:
-        if sample.labels is None or self.max_share >= 1:
+        if sample.labels is None or self.max_fraction >= 1:
             return True
         top, left = corner.astype(int)
         bottom, right = np.ceil(corner + extent).astype(int)
-        step = max(1, int(extent.min() / 128))  # a share needs no more pixels than that
+        step = max(1, int(extent.min() / 128))  # a fraction needs no more pixels than that
         window = sample.labels.ids[top:bottom:step, left:right:step]
         counts = np.bincount(window.ravel(), minlength=256)
         counts[sample.labels.ignore_index] = 0
-        return bool((counts > 0).sum() > 1 and counts.max() < self.max_share * counts.sum())
+        return bool((counts > 0).sum() > 1 and counts.max() < self.max_fraction * counts.sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomResizedCrop:
     """Resize a random window of random area and aspect to the input; official in pretraining.
 
-    Where ten draws do not fit into the picture, the largest window of the input's aspect in its
+    Where ten draws do not fit into the image, the largest window of the input's aspect in its
     middle is taken.
     """
 
     image_size: tuple[int, int]  # (height, width)
-    area: tuple[float, float] = (0.2, 1.0)  # share of the picture
+    area: tuple[float, float] = (0.2, 1.0)  # fraction of the image
     aspect: tuple[float, float] = (3 / 4, 4 / 3)  # width / height, relative to the input's own
     tries: int = 10
 
@@ -97,7 +97,7 @@ class RandomResizedCrop:
 
 @dataclass(frozen=True, slots=True)
 class CenterCrop:
-    """Make the largest window of the input's aspect, in the middle of the picture, the input."""
+    """Make the largest window of the input's aspect, in the middle of the image, the input."""
 
     image_size: tuple[int, int]  # (height, width)
 

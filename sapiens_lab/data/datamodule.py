@@ -124,7 +124,7 @@ class DataModule(L.LightningDataModule):
         return self._loader("test", "eval", self.eval_batch_size, train=False)
 
     def state_dict(self) -> dict[str, int]:
-        """Return the place in the data as (epoch, batches of it), counted by optimiser steps."""
+        """Return the place in the data as (epoch, batches of it), counted by optimizer steps."""
         trainer = self.trainer
         if trainer is None or trainer.num_training_batches in (0, float("inf")):
             return {}

@@ -1,8 +1,8 @@
-"""The annotations of a person, and how a change of the picture moves each one.
+"""The annotations of a person, and how a change of the image moves each one.
 
 Every field is a value with one method, ``warp(matrix, size)``: ``matrix (2, 3)`` maps source to
 output pixels and ``size`` is the output (height, width). A matrix with negative determinant is a
-mirror: it also exchanges what is named left and right. A new modality is one more class here.
+flip: it also exchanges what is named left and right. A new modality is one more class here.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from sapiens_lab.data import images
 from sapiens_lab.geometry import Matrix
 
 _NO_PAIRS = (
-    "a mirrored {what} has left and right exchanged, but its left/right pairs are not known; "
-    "name them in the {source}, or take the mirror out of the transforms"
+    "a flipped {what} has left and right exchanged, but its left/right pairs are not known; "
+    "name them in the {source}, or take the flip out of the transforms"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A photograph."""
+    """An image."""
 
     pixels: NDArray[np.uint8]  # (H, W, 3) RGB
-    border: tuple[int, int, int] = (0, 0, 0)  # colour outside the picture
+    border: tuple[int, int, int] = (0, 0, 0)  # color outside the image
 
     @property
     def size(self) -> tuple[int, int]:
@@ -35,30 +35,30 @@ class Image:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def warp(self, matrix: Matrix, size: tuple[int, int], *, antialias: bool = False) -> Image:
-        """Sample bilinearly; ``antialias`` averages blocks first where the picture shrinks."""
+        """Sample bilinearly; ``antialias`` averages blocks first where the image shrinks."""
         pixels = geometry.warp(self.pixels, matrix, size, border=self.border, antialias=antialias)
         return replace(self, pixels=pixels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedImage:
-    """A photograph as its file holds it, decoded when it is sampled and no finer than is needed.
+    """An image as its file holds it, decoded when it is sampled and no finer than is needed.
 
     A JPEG of which only every second pixel would be used is decoded at half its size, and so on:
-    large photographs cost a half or a third.
+    large images cost a half or a third.
     """
 
     content: bytes  # of the file
     name: str  # for messages
     size: tuple[int, int]  # (height, width) in pixels
-    border: tuple[int, int, int] = (0, 0, 0)  # colour outside the picture
+    border: tuple[int, int, int] = (0, 0, 0)  # color outside the image
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
         """``(H, W, 3)`` RGB, decoded anew every time.
 
         Raises:
-            DamagedPictureError: the picture is damaged; names it.
+            CorruptImageError: the image is damaged; names it.
         """
         return images.decode(self.content, self.name)
 
@@ -66,11 +66,11 @@ class EncodedImage:
         """Decode and sample as ``Image.warp`` does.
 
         Raises:
-            DamagedPictureError: the picture is damaged; names it.
+            CorruptImageError: the image is damaged; names it.
         """
         reduce = self._reduction(matrix) if antialias else 1
         pixels = images.decode(self.content, self.name, reduce=reduce)
-        # The smaller picture covers whole blocks: the last ones hang over the right and lower edge.
+        # The smaller image covers whole blocks: the last ones hang over the right and lower edge.
         blocks = (pixels.shape[0] * reduce, pixels.shape[1] * reduce)
         enlarge = geometry.resize((pixels.shape[0], pixels.shape[1]), blocks)
         small = Image(pixels=pixels, border=self.border)
@@ -89,21 +89,23 @@ class Keypoints:
     """Named points of one person."""
 
     xy: NDArray[np.float32]  # (K, 2) pixels
-    visible: NDArray[np.uint8]  # (K,) 0 unlabelled, 1 labelled but hidden, 2 visible
-    mirror_index: NDArray[np.int64] | None  # (K,) the point that each becomes in a mirror
+    visible: NDArray[np.uint8]  # (K,) 0 unlabeled, 1 labeled but hidden, 2 visible
+    flip_indices: (
+        NDArray[np.int64] | None
+    )  # (K,) the point that each becomes under a horizontal flip
 
     def warp(self, matrix: Matrix, size: tuple[int, int]) -> Keypoints:
-        """Move the points; those that leave the picture keep their true place outside it.
+        """Move the points; those that leave the image keep their true place outside it.
 
         Raises:
-            ValueError: the matrix mirrors and the left/right pairs are not known.
+            ValueError: the matrix flips and the left/right pairs are not known.
         """
         xy = geometry.apply(matrix, self.xy).astype(np.float32)
-        if not geometry.is_mirroring(matrix):
+        if not geometry.is_flip(matrix):
             return replace(self, xy=xy)
-        if self.mirror_index is None:
+        if self.flip_indices is None:
             raise ValueError(_NO_PAIRS.format(what="skeleton", source="skeleton's YAML"))
-        return replace(self, xy=xy[self.mirror_index], visible=self.visible[self.mirror_index])
+        return replace(self, xy=xy[self.flip_indices], visible=self.visible[self.flip_indices])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,22 +113,24 @@ class LabelMap:
     """A class id for every pixel."""
 
     ids: NDArray[np.uint8]  # (H, W)
-    mirror_index: NDArray[np.int64] | None  # (C,) the class that each becomes in a mirror
+    flip_indices: (
+        NDArray[np.int64] | None
+    )  # (C,) the class that each becomes under a horizontal flip
     ignore_index: int = 255
 
     def warp(self, matrix: Matrix, size: tuple[int, int]) -> LabelMap:
-        """Take the nearest pixel; what lies outside the picture is ignored.
+        """Take the nearest pixel; what lies outside the image is ignored.
 
         Raises:
-            ValueError: the matrix mirrors and the left/right pairs are not known.
+            ValueError: the matrix flips and the left/right pairs are not known.
         """
         ids = geometry.warp(self.ids, matrix, size, nearest=True, border=self.ignore_index)
-        if not geometry.is_mirroring(matrix):
+        if not geometry.is_flip(matrix):
             return replace(self, ids=ids)
-        if self.mirror_index is None:
+        if self.flip_indices is None:
             raise ValueError(_NO_PAIRS.format(what="part map", source="class list's YAML"))
         table = np.arange(256, dtype=np.uint8)
-        table[: len(self.mirror_index)] = self.mirror_index
+        table[: len(self.flip_indices)] = self.flip_indices
         return replace(self, ids=table[ids])
 
 
@@ -134,11 +138,11 @@ class LabelMap:
 class DepthMap:
     """Distance along the viewing axis."""
 
-    depth: NDArray[np.float32]  # (H, W), larger is farther; in metres where the source is metric
+    depth: NDArray[np.float32]  # (H, W), larger is farther; in meters where the source is metric
     valid: NDArray[np.bool_]  # (H, W)
 
     def warp(self, matrix: Matrix, size: tuple[int, int]) -> DepthMap:
-        """Take the nearest pixel; what lies outside the picture is invalid."""
+        """Take the nearest pixel; what lies outside the image is invalid."""
         return DepthMap(
             depth=geometry.warp(self.depth, matrix, size, nearest=True),
             valid=_warp_mask(self.valid, matrix, size),
@@ -153,7 +157,7 @@ class NormalMap:
     valid: NDArray[np.bool_]  # (H, W)
 
     def warp(self, matrix: Matrix, size: tuple[int, int]) -> NormalMap:
-        """Take the nearest pixel and turn x and y as the picture turns; a mirror negates x."""
+        """Take the nearest pixel and turn x and y as the image turns; a flip negates x."""
         normal = geometry.warp(self.normal, matrix, size, nearest=True)
         turn = np.eye(3, dtype=np.float32)
         turn[:2, :2] = geometry.rotation_part(matrix)

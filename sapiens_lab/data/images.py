@@ -1,4 +1,4 @@
-"""Reading pictures of any mode as 8-bit RGB, with errors that name the file."""
+"""Reading images of any mode as 8-bit RGB, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 _ORIENTATION = 0x0112
 
 
-class DamagedPictureError(ValueError):
-    """A picture's file cannot be decoded; the message names it."""
+class CorruptImageError(ValueError):
+    """An image's file cannot be decoded; the message names it."""
 
 
 def read_image(path: str | Path, *, reduce: int = 1) -> NDArray[np.uint8]:
-    """Read a picture as ``(H, W, 3)`` RGB uint8.
+    """Read an image as ``(H, W, 3)`` RGB uint8.
 
-    Grey and palette pictures become colour, alpha is dropped, 16 bits become 8 by their upper
+    Gray and palette images become color, alpha is dropped, 16 bits become 8 by their upper
     half, and the orientation in EXIF is applied: annotate what a viewer shows.
 
     Args:
@@ -39,13 +39,13 @@ def read_image(path: str | Path, *, reduce: int = 1) -> NDArray[np.uint8]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedPictureError: the file is truncated, damaged or not a picture.
+        CorruptImageError: the file is truncated, damaged or not an image.
     """
     return decode(read_content(path), path, reduce=reduce)
 
 
 def read_content(path: str | Path) -> bytes:
-    """Return the bytes of a picture's file.
+    """Return the bytes of an image's file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -53,11 +53,11 @@ def read_content(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise FileNotFoundError(f"cannot open the picture {path}: {error.strerror}") from error
+        raise FileNotFoundError(f"cannot open the image {path}: {error.strerror}") from error
 
 
 def decode(content: bytes, name: str | Path, *, reduce: int = 1) -> NDArray[np.uint8]:
-    """Return the pixels of a picture's file, as ``read_image`` does.
+    """Return the pixels of an image's file, as ``read_image`` does.
 
     Args:
         content: of the file.
@@ -65,20 +65,18 @@ def decode(content: bytes, name: str | Path, *, reduce: int = 1) -> NDArray[np.u
         reduce: 1, 2, 4 or 8.
 
     Raises:
-        DamagedPictureError: the file is truncated, damaged or not a picture.
+        CorruptImageError: the file is truncated, damaged or not an image.
     """
     if _is_cut_off(content):
-        raise DamagedPictureError(
-            f"the picture {name} is truncated ({len(content)} bytes); copy it again"
+        raise CorruptImageError(
+            f"the image {name} is truncated ({len(content)} bytes); copy it again"
         )
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS[reduce])
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise DamagedPictureError(
-            f"{name} is damaged or not a picture; copy it again or take it out"
-        )
+        raise CorruptImageError(f"{name} is damaged or not an image; copy it again or take it out")
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
@@ -86,13 +84,13 @@ def size_of(content: bytes, name: str | Path) -> tuple[int, int]:
     """Return (height, width) as ``decode`` would give them, from the file's header.
 
     Raises:
-        DamagedPictureError: the file is truncated, damaged or not a picture.
+        CorruptImageError: the file is truncated, damaged or not an image.
     """
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            turned = picture.getexif().get(_ORIENTATION) in _TURNED
-            width, height = picture.size
-    except (OSError, SyntaxError):  # a format that only OpenCV knows, or no picture at all
+        with Image.open(io.BytesIO(content)) as image:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+            width, height = image.size
+    except (OSError, SyntaxError):  # a format that only OpenCV knows, or no image at all
         height, width = decode(content, name).shape[:2]
         return height, width
     return (width, height) if turned else (height, width)
@@ -104,7 +102,7 @@ def is_jpeg(content: bytes) -> bool:
 
 
 def _is_cut_off(content: bytes) -> bool:
-    """Tell whether a JPEG or PNG lacks its end: OpenCV would fill the rest with grey, silently."""
+    """Tell whether a JPEG or PNG lacks its end: OpenCV would fill the rest with gray, silently."""
     if is_jpeg(content):
         return b"\xff\xd9" not in content[-4096:]  # cameras append data behind the end
     if content[:4] == b"\x89PNG":

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from sapiens_lab.data.images import DamagedPictureError
+from sapiens_lab.data.images import CorruptImageError
 from sapiens_lab.data.sample import Sample
-from sapiens_lab.data.shards.tar_index import DamagedArchiveError
+from sapiens_lab.data.shards.tar_index import CorruptArchiveError
 from sapiens_lab.data.transforms import Transform
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class TransformedDataset(Dataset[Sample]):
         """Return the draw of a key.
 
         Raises:
-            DamagedPictureError, DamagedArchiveError, FileNotFoundError: its file cannot be read
+            CorruptImageError, CorruptArchiveError, FileNotFoundError: its file cannot be read
                 and ``on_error`` is ``raise``; names it.
             ValueError: every draw was rejected, or damaged and skipped.
         """
@@ -88,7 +88,7 @@ class TransformedDataset(Dataset[Sample]):
         for _ in range(MAX_REJECTED):
             try:
                 sample = self._transform(self.dataset[index], rng)
-            except (DamagedPictureError, DamagedArchiveError, FileNotFoundError) as error:
+            except (CorruptImageError, CorruptArchiveError, FileNotFoundError) as error:
                 if self.on_error == "raise":
                     hint = "data.on_error=skip goes on without it"
                     raise type(error)(f"{error}. {hint}") from error

@@ -1,4 +1,4 @@
-"""Transforms of the pixels alone, after ``Warp``: colour, sharpness, occlusion, background."""
+"""Transforms of the pixels alone, after ``Warp``: color, sharpness, occlusion, background."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.data.transforms import Generator
 
-_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+_IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomBackground:
-    """Paste a random picture behind the person: studio data have too few backgrounds.
+    """Paste a random image behind the person: studio data have too few backgrounds.
 
     The official recipes do so for segmentation (p 0.8), rendered depth and normals (p 0.5), from a
-    folder of pictures without people. The person is where the labels are neither background nor
+    folder of images without people. The person is where the labels are neither background nor
     ignored, else where depth or normals are valid.
     """
 
-    folder: str | None  # of pictures, searched in depth; None switches the step off
+    folder: str | None  # of images, searched in depth; None switches the step off
     p: float = 0.5
 
     def __post_init__(self) -> None:
         """Fail at the start of a run, not in a worker."""
         if self.folder is not None:
-            list_pictures(self.folder)
+            list_images(self.folder)
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample, perhaps somewhere else."""
@@ -43,7 +43,7 @@ class RandomBackground:
         person = _foreground(sample)
         if person is None:
             return sample
-        paths = list_pictures(self.folder)
+        paths = list_images(self.folder)
         scenery = read_image(paths[int(rng.integers(len(paths)))])
         size = sample.image.size
         background = geometry.warp(scenery, _random_window(scenery.shape, size, rng), size)
@@ -55,16 +55,16 @@ class RandomBackground:
 
 
 @lru_cache(maxsize=8)
-def list_pictures(folder: str) -> tuple[Path, ...]:
-    """Return the pictures below a folder, sorted.
+def list_images(folder: str) -> tuple[Path, ...]:
+    """Return the images below a folder, sorted.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no picture in it.
+        FileNotFoundError: there is no such folder, or no image in it.
     """
-    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _PICTURES)
+    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _IMAGES)
     if not found:
         raise FileNotFoundError(
-            f"no pictures below {folder} for random backgrounds; give a folder of pictures without "
+            f"no images below {folder} for random backgrounds; give a folder of images without "
             "people, or switch the step off with data.train_transforms.background=null"
         )
     return tuple(found)
@@ -78,7 +78,7 @@ class PhotometricDistortion:
     was applied twice or never, and its hue was cut off instead of wrapped.
     """
 
-    brightness: float = 32.0  # grey levels
+    brightness: float = 32.0  # pixel values
     contrast: tuple[float, float] = (0.5, 1.5)
     saturation: tuple[float, float] = (0.5, 1.5)
     hue: int = 18  # half degrees, as OpenCV counts
@@ -86,14 +86,14 @@ class PhotometricDistortion:
     p_channel_shuffle: float = 0.0
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample with other colours."""
+        """Return the sample with other colors."""
         brightness = self._draw(rng, (-self.brightness, self.brightness), neutral=0.0)
         contrast = self._draw(rng, self.contrast, neutral=1.0)
         saturation = self._draw(rng, self.saturation, neutral=1.0)
         hue = int(self._draw(rng, (-self.hue, self.hue), neutral=0.0))
         contrast_first = rng.random() < 0.5
         pixels = _tone(sample.image.pixels, brightness, contrast if contrast_first else 1.0)
-        pixels = _recolour(pixels, saturation, hue)
+        pixels = _recolor(pixels, saturation, hue)
         pixels = _tone(pixels, 0.0, 1.0 if contrast_first else contrast)
         if rng.random() < self.p_channel_shuffle:
             pixels = np.ascontiguousarray(pixels[..., rng.permutation(3)])
@@ -128,21 +128,21 @@ class RandomBlur:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoarseDropout:
-    """Paint one rectangle black. The keypoints under it stay labelled: they are occluded.
+    """Paint one rectangle black. The keypoints under it stay labeled: they are occluded.
 
     The official pose recipe does this to every training sample.
     """
 
     p: float = 1.0
-    min_share: float = 0.2  # of the picture's height and of its width
-    max_share: float = 0.4
+    min_share: float = 0.2  # of the image's height and of its width
+    max_fraction: float = 0.4
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with a hole."""
         if rng.random() >= self.p:
             return sample
         size = np.array(sample.image.size)
-        extent = (rng.uniform(self.min_share, self.max_share, 2) * size).astype(int)
+        extent = (rng.uniform(self.min_share, self.max_fraction, 2) * size).astype(int)
         top, left = (rng.random(2) * (size - extent + 1)).astype(int)
         pixels = sample.image.pixels.copy()
         pixels[top : top + extent[0], left : left + extent[1]] = 0
@@ -162,7 +162,7 @@ def _foreground(sample: Sample) -> NDArray[np.bool_] | None:
 def _random_window(
     shape: tuple[int, ...], size: tuple[int, int], rng: Generator
 ) -> geometry.Matrix:
-    """Return the matrix that shows a random part of a picture, of the input's aspect."""
+    """Return the matrix that shows a random part of an image, of the input's aspect."""
     height, width = shape[:2]
     largest = min(height / size[0], width / size[1])
     factor = 1 / (largest * rng.uniform(0.5, 1.0))
@@ -180,7 +180,7 @@ def _tone(pixels: NDArray[np.uint8], offset: float, gain: float) -> NDArray[np.u
     return np.asarray(cv2.LUT(pixels, levels), np.uint8)
 
 
-def _recolour(pixels: NDArray[np.uint8], saturation: float, hue: int) -> NDArray[np.uint8]:
+def _recolor(pixels: NDArray[np.uint8], saturation: float, hue: int) -> NDArray[np.uint8]:
     """Multiply the saturation and turn the hue (in OpenCV's half degrees, 0..179)."""
     if (saturation, hue) == (1.0, 0):
         return pixels

@@ -21,7 +21,7 @@ class Meta:
     """Where a sample comes from, and how its pixels got where they are."""
 
     id: int  # unique in its dataset
-    image_id: int  # shared by the people of one picture
+    image_id: int  # shared by the people of one image
     path: str
     size: tuple[int, int]  # source (height, width)
     bbox: NDArray[np.float32]  # (4,) xyxy, source pixels, as annotated or detected
@@ -29,13 +29,13 @@ class Meta:
     bbox_score: float = 1.0  # of the detector; 1 for annotated boxes
 
     def to_source(self, xy: NDArray[Any]) -> NDArray[np.float64]:
-        """Move input-frame points ``(..., 2)`` back to the source picture."""
+        """Move input-frame points ``(..., 2)`` back to the source image."""
         return geometry.apply(geometry.invert(self.matrix), xy)
 
 
 @dataclass(slots=True, kw_only=True)
 class Sample:
-    """One person: a picture and its annotations, all in the same frame.
+    """One person: an image and its annotations, all in the same frame.
 
     Geometric transforms multiply ``meta.matrix`` and move ``bbox``; the other fields stay in the
     source frame until ``Warp`` samples them.
@@ -56,15 +56,15 @@ class Sample:
         return replace(self, meta=meta, bbox=self.bbox if bbox is None else bbox)
 
     @property
-    def can_mirror(self) -> bool:
-        """Whether every annotation knows what its left and right become in a mirror."""
+    def can_flip(self) -> bool:
+        """Whether every annotation knows what its left and right become under a horizontal flip."""
         swaps = (self.keypoints, self.labels)
-        return all(item is None or item.mirror_index is not None for item in swaps)
+        return all(item is None or item.flip_indices is not None for item in swaps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """The maps of one sample at the size of its source picture, against which it is measured."""
+    """The maps of one sample at the size of its source image, against which it is measured."""
 
     labels: Tensor | None = None  # (H, W) uint8
     depth: Tensor | None = None  # (H, W) float32
@@ -80,7 +80,7 @@ class Batch:
     image: Tensor  # (B, 3, H, W) uint8 RGB
     meta: list[Meta]
     keypoints: Tensor | None = None  # (B, K, 2) float32, input pixels
-    visible: Tensor | None = None  # (B, K) uint8: 0 unlabelled, 1 hidden, 2 visible
+    visible: Tensor | None = None  # (B, K) uint8: 0 unlabeled, 1 hidden, 2 visible
     labels: Tensor | None = None  # (B, H, W) uint8
     depth: Tensor | None = None  # (B, 1, H, W) float32
     depth_valid: Tensor | None = None  # (B, 1, H, W) bool

@@ -29,12 +29,12 @@ class Transform(Protocol):
         """Return the changed sample, or ``None`` to reject this draw."""
 
 
-# ---- the box: which part of the picture the network will see -------------------------------------
+# ---- the box: which part of the image the network will see -------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class PadBox:
-    """Enlarge the box about its middle."""
+class ExpandBox:
+    """Enlarge the box about its center."""
 
     factor: float = 1.25
 
@@ -47,7 +47,7 @@ class PadBox:
 class RandomHalfBody:
     """Now and then look at the upper or the lower half of the body only.
 
-    Constants of the official pose recipe (``RandomHalfBody``): the new box is centred on the mean
+    Constants of the official pose recipe (``RandomHalfBody``): the new box is centerd on the mean
     of the chosen keypoints and is ``padding`` times their extent.
     """
 
@@ -64,10 +64,10 @@ class RandomHalfBody:
         points = sample.keypoints
         if points is None or rng.random() >= self.p:
             return sample
-        labelled = points.visible > 0
-        if labelled.sum() < self.min_visible:
+        labeled = points.visible > 0
+        if labeled.sum() < self.min_visible:
             return sample
-        chosen = self._choose(labelled, rng)
+        chosen = self._choose(labeled, rng)
         if chosen is None:
             return sample
         xy = geometry.apply(sample.meta.matrix, points.xy[chosen])
@@ -76,10 +76,10 @@ class RandomHalfBody:
             return sample
         return replace(sample, bbox=geometry.bbox_around(xy.mean(0), extent))
 
-    def _choose(self, labelled: NDArray[np.bool_], rng: Generator) -> list[int] | None:
+    def _choose(self, labeled: NDArray[np.bool_], rng: Generator) -> list[int] | None:
         skeleton = Skeleton.load(self.skeleton)
-        upper = [i for i in skeleton.upper_body if labelled[i]]
-        lower = [i for i in skeleton.lower_body if labelled[i]]
+        upper = [i for i in skeleton.upper_body if labeled[i]]
+        lower = [i for i in skeleton.lower_body if labeled[i]]
         options = [
             half
             for half, least in ((upper, self.min_upper), (lower, self.min_lower))
@@ -92,7 +92,7 @@ class RandomHalfBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomShiftScaleRotate:
-    """Shift and scale the box, turn the picture about it.
+    """Shift and scale the box, turn the image about it.
 
     All three draws are standard normal cut at one deviation (official ``RandomBBoxTransform``),
     so ``shift``, ``scale`` and ``rotate_deg`` are the largest values that occur.
@@ -118,17 +118,17 @@ class RandomShiftScaleRotate:
 
 
 @dataclass(frozen=True, slots=True)
-class RandomMirror:
-    """Mirror about the middle of the box; does nothing where left/right pairs are not known."""
+class RandomFlip:
+    """Flip about the middle of the box; does nothing where left/right pairs are not known."""
 
     p: float = 0.5
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample, perhaps mirrored."""
-        if rng.random() >= self.p or not sample.can_mirror:
+        """Return the sample, perhaps flipped."""
+        if rng.random() >= self.p or not sample.can_flip:
             return sample
         center_x = float(geometry.bbox_center(sample.bbox)[0])
-        return sample.move(geometry.mirror(center_x))
+        return sample.move(geometry.flip(center_x))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class CropToBox:
 
 @dataclass(frozen=True, slots=True)
 class Warp:
-    """Sample the picture and every annotation through the planned matrix, once."""
+    """Sample the image and every annotation through the planned matrix, once."""
 
     image_size: tuple[int, int]  # (height, width)
     antialias: bool = False  # average blocks where the crop shrinks by two or more
@@ -168,12 +168,12 @@ class Warp:
 
 @dataclass(frozen=True, slots=True)
 class RequireKeypoints:
-    """Reject a draw whose crop has lost too many labelled keypoints. Goes after ``Warp``."""
+    """Reject a draw whose crop has lost too many labeled keypoints. Goes after ``Warp``."""
 
     min_inside: int = 4
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample | None:
-        """Return the sample, or ``None`` if fewer than ``min_inside`` points lie in the picture."""
+        """Return the sample, or ``None`` if fewer than ``min_inside`` points lie in the image."""
         if sample.keypoints is None:
             return sample
         height, width = sample.image.size
@@ -185,7 +185,7 @@ class RequireKeypoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomRotate:
-    """Turn the picture about the middle of the box, by any angle up to ``max_deg`` either way."""
+    """Turn the image about the middle of the box, by any angle up to ``max_deg`` either way."""
 
     max_deg: float = 45.0
     p: float = 0.5

@@ -1,1 +1,1 @@
-"""What training minimises: modules that compare tensors and know no batch."""
+"""What training minimizes: modules that compare tensors and know no batch."""

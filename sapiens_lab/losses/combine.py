@@ -66,5 +66,5 @@ class SumOfLosses(nn.Module):
         self.weights = {name: float(weights.get(name, 1)) for name in terms}
 
     def forward(self, *args: Tensor) -> dict[str, Tensor]:
-        """Return every weighted term of ``args`` under its name; their sum is minimised."""
+        """Return every weighted term of ``args`` under its name; their sum is minimized."""
         return {name: self.weights[name] * term(*args) for name, term in self.terms.items()}

@@ -12,12 +12,12 @@ from sapiens_lab.losses.combine import masked, masked_mean
 
 
 class SiLogLoss(nn.Module):
-    """Scale-invariant error of the logarithms, of every picture, averaged over the batch.
+    """Scale-invariant error of the logarithms, of every image, averaged over the batch.
 
     ``sqrt(mean(d^2) - v mean(d)^2)`` with ``d = log target - log preds``: Eigen et al., "Depth map
     prediction from a single image", NeurIPS 2014; the root and the values are the official ones
     (reference of Sapiens v1, section 4.3). Targets up to ``eps`` do not count: the nearest pixel of
-    a relative depth is exactly 0. A picture without a valid pixel adds 0 to the mean.
+    a relative depth is exactly 0. An image without a valid pixel adds 0 to the mean.
 
     Args:
         variance_factor: ``v`` in 0..1; 1 forgives any common factor, 0 none.
@@ -61,7 +61,7 @@ class SiLogLoss(nn.Module):
         return losses.mean()
 
     def _root(self, error: Tensor, pixels: Tensor) -> Tensor:
-        """Return every picture's loss ``(B,)``; ``error`` is 0 where it does not count."""
+        """Return every image's loss ``(B,)``; ``error`` is 0 where it does not count."""
         total = pixels.clamp(min=1)
         mean = error.sum((1, 2, 3)) / total
         square = error.square().sum((1, 2, 3)) / total
@@ -86,7 +86,7 @@ class DepthL1Loss(nn.Module):
 class DepthL2Loss(nn.Module):
     """Mean squared error over all valid pixels of the batch, in the target's unit squared.
 
-    Where a picture leaves the depth open it asks for the mean of what is possible, which is what a
+    Where an image leaves the depth open it asks for the mean of what is possible, which is what a
     root mean squared error rewards; L1 asks for the median.
     """
 
@@ -101,7 +101,7 @@ class DepthL2Loss(nn.Module):
 
 
 class DepthGradientLoss(nn.Module):
-    """Absolute difference of neighbours' differences, at several scales.
+    """Absolute difference of neighbors' differences, at several scales.
 
     Multi-scale gradient matching (Li and Snavely, MegaDepth, CVPR 2018, section 4.1; also in
     MiDaS). It asks for the right shape where the right place is not known yet: beside an L1 or

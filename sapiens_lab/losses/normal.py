@@ -2,7 +2,7 @@
 
 The cosine teaches the angle, the absolute error of the raw output the unit length (reference of
 Sapiens v1, section 4.4). Predictions come already upsampled to the target's size, and raw: nothing
-normalises them before. Everything is computed in float32.
+normalizes them before. Everything is computed in float32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SHORTEST = 1e-6
 
 
 class NormalCosineLoss(nn.Module):
-    """One minus the cosine of the angle between prediction and target; both are normalised."""
+    """One minus the cosine of the angle between prediction and target; both are normalized."""
 
     def forward(self, preds: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Compare ``preds`` and ``target (B, 3, H, W)`` where ``valid (B, 1, H, W)``; a scalar.

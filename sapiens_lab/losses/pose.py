@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class HeatmapMSELoss(nn.Module):
     """Mean squared error over all pixels of all keypoints.
 
-    A keypoint of weight 0 adds nothing and still counts in the mean, so a person with few labelled
+    A keypoint of weight 0 adds nothing and still counts in the mean, so a person with few labeled
     keypoints weighs less than one with all.
     """
 
@@ -28,7 +28,7 @@ class HeatmapOHKMLoss(nn.Module):
     """Mean squared error over each person's ``topk`` hardest keypoints.
 
     Online hard keypoint mining: Chen et al., "Cascaded Pyramid Network", CVPR 2018. The sum is
-    divided by ``topk`` also where fewer keypoints are labelled.
+    divided by ``topk`` also where fewer keypoints are labeled.
 
     Args:
         topk: how many keypoints of a person count; the official recipes of 308 keypoints use 128.

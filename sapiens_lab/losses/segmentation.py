@@ -36,7 +36,7 @@ class WeightedCrossEntropy(nn.Module):
 
     Ignored pixels add nothing and still count, and the sum of the weights does not divide: the rule
     that the official segmentation recipes execute (reference of Sapiens v1, section 4.2). PyTorch's
-    own weighted mean divides by the weights, so it has another scale for every picture.
+    own weighted mean divides by the weights, so it has another scale for every image.
 
     Args:
         class_weights: one factor a class; ``None`` is 1 for all; ``auto`` waits for
@@ -102,11 +102,11 @@ class WeightedCrossEntropy(nn.Module):
 
 
 class DiceLoss(nn.Module):
-    """One minus the soft Dice overlap, averaged over the classes present in each picture.
+    """One minus the soft Dice overlap, averaged over the classes present in each image.
 
     ``1 - (2 sum(p g) + s) / (sum(p^2) + sum(g^2) + s)`` with probabilities ``p`` and truth ``g``
     over the pixels that count; the form with squares is of Milletari et al., "V-Net", 3DV 2016. A
-    picture in which no class is present adds 0 to the mean over the batch. The defaults are those
+    image in which no class is present adds 0 to the mean over the batch. The defaults are those
     of Sapiens2 (its reference, section 4.2).
 
     Args:

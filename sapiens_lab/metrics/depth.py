@@ -1,4 +1,4 @@
-"""Errors of depth maps, of every picture, averaged over the pictures.
+"""Errors of depth maps, of every image, averaged over the images.
 
 A relative depth is known up to scale and shift only, so an error means nothing without the
 alignment that came before it: every number is named after its own.
@@ -18,10 +18,10 @@ _DELTA = 1.25  # a pixel is within delta<k> if neither depth is 1.25^k times the
 
 
 def align(preds: Tensor, target: Tensor, valid: Tensor, alignment: Alignment) -> Tensor:
-    """Fit every picture's prediction to its target by least squares over the valid pixels.
+    """Fit every image's prediction to its target by least squares over the valid pixels.
 
-    ``scale`` minimises ``sum (s p - t)^2``, ``scale_shift`` ``sum (s p + b - t)^2`` (Ranftl et al.,
-    "Towards robust monocular depth estimation", TPAMI 2022; here in depth, not in disparity). The
+    ``scale`` minimizes ``sum (s p - t)^2``, ``scale_shift`` ``sum (s p + b - t)^2`` (Ranftl et al.,
+    "Toward robust monocular depth estimation", TPAMI 2022; here in depth, not in disparity). The
     scale may come out negative, so an upside-down prediction can look good once aligned. One
     without variation becomes the target's mean.
 
@@ -40,19 +40,19 @@ def align(preds: Tensor, target: Tensor, valid: Tensor, alignment: Alignment) ->
         return preds * _slope(preds, target)
     pixels = valid.sum(1, keepdim=True).clamp(min=1)
     middle, level = (x.sum(1, keepdim=True) / pixels for x in (preds, target))
-    # Centred first: the normal equations lose their digits where the depth varies little.
-    centred = (preds - middle) * valid
-    return centred * _slope(centred, (target - level) * valid) + level
+    # Centerd first: the normal equations lose their digits where the depth varies little.
+    centerd = (preds - middle) * valid
+    return centerd * _slope(centerd, (target - level) * valid) + level
 
 
 def depth_errors(
     preds: Tensor, target: Tensor, valid: Tensor, *, min_depth: float
 ) -> tuple[Tensor, Tensor]:
-    """Return every picture's five numbers ``(B, 5)``, and which of them it has, ``(B, 5)`` bool.
+    """Return every image's five numbers ``(B, 5)``, and which of them it has, ``(B, 5)`` bool.
 
     They are the root mean squared error over the valid pixels and, over those whose target exceeds
     ``min_depth``, the mean of ``|p - t| / t`` and the shares with ``max(p / t, t / p) < 1.25^k``.
-    A number that a picture does not have is 0. Shapes as in ``align``.
+    A number that an image does not have is 0. Shapes as in ``align``.
     """
     error = (preds - target).abs()
     pixels = valid.sum(1)
@@ -72,11 +72,11 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
     """Root mean squared error, absolute relative error and the shares within 1.25, 1.25^2, 1.25^3.
 
     The numbers carry the alignment in their name: ``rmse`` and ``abs_rel`` of raw predictions,
-    ``rmse_scale_shift`` of aligned ones. Pictures without a valid pixel are skipped and counted in
+    ``rmse_scale_shift`` of aligned ones. Images without a valid pixel are skipped and counted in
     ``skipped``.
 
     Args:
-        alignment: what is fitted to each picture's target first, see ``align``. Compare models of
+        alignment: what is fitted to each image's target first, see ``align``. Compare models of
             relative depth after ``scale_shift``.
         min_depth: ``abs_rel`` and the shares are ratios, so they leave out targets up to this
             depth; a relative depth is truly 0 at its nearest pixel.
@@ -85,10 +85,10 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
         ValueError: there is no such alignment, or ``min_depth`` is negative.
     """
 
-    sums: Tensor  # (5,) float32, over pictures
-    counts: Tensor  # (5,) int64, pictures
-    skipped: Tensor  # int64, pictures without a valid pixel
-    broken: Tensor  # int64, pictures whose depth, or its error, is not finite
+    sums: Tensor  # (5,) float32, over images
+    counts: Tensor  # (5,) int64, images
+    skipped: Tensor  # int64, images without a valid pixel
+    broken: Tensor  # int64, images whose depth, or its error, is not finite
     undefined: dict[str, str]  # number -> why the last ``compute`` left it out
 
     def __init__(self, *, alignment: Alignment = "raw", min_depth: float = 1e-3) -> None:
@@ -108,10 +108,10 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
         self.add_state("broken", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Take in pictures.
+        """Take in images.
 
         Args:
-            preds: ``(H, W)`` or ``(..., H, W)``, every leading index one picture.
+            preds: ``(H, W)`` or ``(..., H, W)``, every leading index one image.
             target: same shape and unit.
             valid: same shape, bool.
 
@@ -136,11 +136,11 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
     def compute(self) -> dict[str, Tensor]:
         """Return ``rmse``, ``abs_rel`` and ``delta1`` to ``delta3``, those that are defined."""
         reasons = [
-            "no picture has a valid pixel",
-            *[f"no picture has a valid pixel deeper than min_depth={self.min_depth:g}"] * 4,
+            "no image has a valid pixel",
+            *[f"no image has a valid pixel deeper than min_depth={self.min_depth:g}"] * 4,
         ]
-        if self.broken:  # to leave these pictures out would flatter
-            broken = f"the depth of {int(self.broken)} pictures, or its error, is not finite"
+        if self.broken:  # to leave these images out would flatter
+            broken = f"the depth of {int(self.broken)} images, or its error, is not finite"
             reasons = [broken] * len(_NAMES)
         known = (self.counts > 0) & (self.broken == 0)
         means = self.sums / self.counts

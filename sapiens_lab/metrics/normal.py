@@ -1,6 +1,6 @@
-"""Angular errors of surface normals, pooled over the valid pixels of all pictures.
+"""Angular errors of surface normals, pooled over the valid pixels of all images.
 
-As Sapiens2 measures them (its reference, section 7): a picture counts by its valid pixels. The
+As Sapiens2 measures them (its reference, section 7): an image counts by its valid pixels. The
 angle comes from the cross and the dot product; the cosine alone takes all below 0.02 degrees for 0.
 """
 
@@ -35,7 +35,7 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
     The median is read off a histogram, which sums over processes, and is exact to 0.005 degrees.
 
     Args:
-        thresholds_deg: a number ``within_<t>`` for each: the share of angles less than it.
+        thresholds_deg: a number ``within_<t>`` for each: the fraction of angles less than it.
 
     Raises:
         ValueError: a threshold is not within 0..180 degrees.
@@ -60,7 +60,7 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
         self.add_state("broken", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor, valid: Tensor) -> None:
-        """Take in pictures.
+        """Take in images.
 
         Args:
             preds: ``(..., 3, H, W)``, of any length.

@@ -1,6 +1,6 @@
 """Object keypoint similarity and the ten COCO numbers made of it.
 
-OKS is from the COCO keypoint task: ``mean(exp(-d^2 / (2 s^2 k^2)))`` over labelled keypoints, with
+OKS is from the COCO keypoint task: ``mean(exp(-d^2 / (2 s^2 k^2)))`` over labeled keypoints, with
 ``s^2`` the annotated area and ``k = 2 * sigma``. Average precision and recall are counted by
 faster-coco-eval, which gives the numbers of pycocotools with any sigmas.
 """
@@ -46,21 +46,21 @@ def average_precision(
             nobody matches counts by size in the ``_M`` and ``_L`` numbers: the size of ``bbox``
             (xywh) where given, else of the box around the keypoints.
         sigmas: ``(K,)`` of all keypoints.
-        keypoints: compare these only. A person without a labelled one is ignored.
+        keypoints: compare these only. A person without a labeled one is ignored.
         part: name of that selection; where the annotation's flag (``face_valid`` ...) is false,
-            its points count as unlabelled.
-        image_ids: compare these pictures only.
+            its points count as unlabeled.
+        image_ids: compare these images only.
 
     Returns:
         The defined ones of the ten numbers, and the reasons why others are undefined.
 
     Raises:
-        ValueError: somebody was detected in a picture that the ground truth lacks.
+        ValueError: somebody was detected in an image that the ground truth lacks.
     """
     chosen = np.arange(len(sigmas)) if keypoints is None else np.asarray(keypoints)
     images = {int(image["id"]) for image in ground_truth["images"]}
     if strange := {int(d["image_id"]) for d in detections} - images:
-        raise ValueError(f"people detected in pictures without ground truth: {sorted(strange)[:5]}")
+        raise ValueError(f"people detected in images without ground truth: {sorted(strange)[:5]}")
     if image_ids is not None:
         images &= set(image_ids)
     sources = [a for a in ground_truth["annotations"] if int(a["image_id"]) in images]
@@ -96,7 +96,7 @@ def nms(
     """Keep the best of people that are nearly the same (official ``oks_nms``).
 
     Args:
-        keypoints: ``(N, K, 2)`` source pixels, the people of one picture.
+        keypoints: ``(N, K, 2)`` source pixels, the people of one image.
         scores: ``(N,)``.
         areas: ``(N,)`` px^2.
         sigmas: ``(K,)``.
@@ -178,17 +178,17 @@ def _detection(source: Mapping[str, Any], chosen: NDArray[np.int64]) -> dict[str
 
 def _undefined(areas: Sequence[float], part: str) -> dict[str, str]:
     """Say which of the ten numbers have nobody to count; ``areas`` are those of who counts."""
-    labelled = f"with a labelled {part + ' ' if part else ''}keypoint"
+    labeled = f"with a labeled {part + ' ' if part else ''}keypoint"
     if not areas:
-        return dict.fromkeys(NAMES, f"no annotated person {labelled}")
+        return dict.fromkeys(NAMES, f"no annotated person {labeled}")
     if max(areas) <= 0:
         return dict.fromkeys(NAMES, "the annotated areas are all zero")
     undefined = {}
     if not any(_MEDIUM <= area <= _LARGE for area in areas):
-        reason = f"no annotated person of medium area (32^2 to 96^2 px) {labelled}"
+        reason = f"no annotated person of medium area (32^2 to 96^2 px) {labeled}"
         undefined = {"AP_M": reason, "AR_M": reason}
     if not any(area >= _LARGE for area in areas):
-        reason = f"no annotated person of large area (from 96^2 px) {labelled}"
+        reason = f"no annotated person of large area (from 96^2 px) {labeled}"
         undefined |= {"AP_L": reason, "AR_L": reason}
     return undefined
 

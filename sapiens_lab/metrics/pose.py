@@ -25,7 +25,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
 
     Args:
         skeleton: names the points, their sigmas and the parts.
-        nms_threshold: OKS above which the worse of two people of a picture is dropped.
+        nms_threshold: OKS above which the worse of two people of an image is dropped.
         score_threshold: keypoints below it do not enter a person's score, which is
             ``box score * mean keypoint score`` (official ``bbox_keypoint``).
     """
@@ -53,7 +53,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
 
         Args:
             coco: COCO dictionary with the skeleton's keypoints.
-            only_seen: leave out pictures of which no prediction came (trial runs on a part).
+            only_seen: leave out images of which no prediction came (trial runs on a part).
 
         Raises:
             ValueError: nobody is annotated, or somebody with another number of keypoints.
@@ -68,7 +68,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
                     "with `skeleton=`"
                 )
         if not any(max(a["keypoints"][2::3]) > 0 for a in coco["annotations"]):
-            raise ValueError("the evaluation set has no annotated person with a labelled keypoint")
+            raise ValueError("the evaluation set has no annotated person with a labeled keypoint")
         self._truth, self._only_seen = coco, only_seen
 
     def update(
@@ -98,7 +98,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         """Return the defined numbers: ``AP``, ..., and ``body/AP``, ... for every part.
 
         Raises:
-            ValueError: no ground truth was given, or not of a predicted person's picture.
+            ValueError: no ground truth was given, or not of a predicted person's image.
         """
         if self._truth is None:
             raise ValueError("OksAP needs `set_ground_truth` before it can compute")
@@ -132,7 +132,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         order = np.argsort(rows["image_ids"], kind="stable")
         starts = np.flatnonzero(np.diff(rows["image_ids"][order])) + 1
         kept: list[int] = []
-        for members in np.split(order, starts):  # picture by picture
+        for members in np.split(order, starts):  # image by image
             best = oks.nms(
                 rows["keypoints"][members],
                 total[members],
@@ -154,17 +154,17 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
 
 
 class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
-    """Share of labelled keypoints that lie within a fraction of the person's size.
+    """Fraction of labeled keypoints that lie within a fraction of the person's size.
 
     Args:
         threshold: that fraction; the size is what ``update`` gets, the box's longer side.
-        skeleton: if given, ``per_keypoint`` holds the share of every keypoint too.
+        skeleton: if given, ``per_keypoint`` holds the fraction of every keypoint too.
     """
 
     correct: Tensor  # (K,), or () without a skeleton
     total: Tensor
     undefined: dict[str, str]  # number -> why the last ``compute`` left it out
-    per_keypoint: dict[str, float]  # keypoint -> share; without those that are never labelled
+    per_keypoint: dict[str, float]  # keypoint -> share; without those that are never labeled
 
     def __init__(self, threshold: float = 0.1, *, skeleton: str | Skeleton | None = None) -> None:
         super().__init__()
@@ -186,12 +186,12 @@ class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
         """Return ``PCK`` in 0..1."""
         sums = zip(self.keypoints or (), self.correct.view(-1), self.total.view(-1), strict=False)
         self.per_keypoint = {name: float(c / n) for name, c, n in sums if n > 0}
-        self.undefined = {} if self.total.any() else {"PCK": "no keypoint is labelled"}
+        self.undefined = {} if self.total.any() else {"PCK": "no keypoint is labeled"}
         return {} if self.undefined else {"PCK": float(self.correct.sum() / self.total.sum())}
 
 
 class NME(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
-    """Normalised mean error: distance of labelled keypoints as a share of the person's size."""
+    """Normalized mean error: distance of labeled keypoints as a fraction of the person's size."""
 
     distance: Tensor
     total: Tensor
@@ -211,7 +211,7 @@ class NME(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
 
     def compute(self) -> dict[str, float]:
         """Return ``NME``; 0 is perfect."""
-        self.undefined = {} if self.total else {"NME": "no keypoint is labelled"}
+        self.undefined = {} if self.total else {"NME": "no keypoint is labeled"}
         return {} if self.undefined else {"NME": float(self.distance / self.total)}
 
 
@@ -220,7 +220,7 @@ def _relative_error(
 ) -> tuple[Tensor, Tensor]:
     """Return distances ``(B, K)`` over the person's size, and which of them count.
 
-    Those do whose keypoint is labelled and whose person has a size.
+    Those do whose keypoint is labeled and whose person has a size.
     """
     error = (preds.float() - target.float()).norm(dim=-1) / scale[:, None]
     return error, (visible > 0) & (scale > 0)[:, None]

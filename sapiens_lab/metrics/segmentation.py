@@ -1,6 +1,6 @@
-"""Metrics of part maps from one confusion matrix over all pixels of all pictures.
+"""Metrics of part maps from one confusion matrix over all pixels of all images.
 
-torchmetrics' own segmentation ``MeanIoU`` averages over pictures, which is not what benchmarks
+torchmetrics' own segmentation ``MeanIoU`` averages over images, which is not what benchmarks
 report.
 """
 
@@ -19,14 +19,14 @@ class ClassScore(NamedTuple):
 
     name: str
     IoU: float | None  # None: neither in the truth nor predicted
-    accuracy: float | None  # share of the class's pixels that were found; None: not in the truth
-    share: float  # of all labelled pixels
+    accuracy: float | None  # fraction of the class's pixels that were found; None: not in the truth
+    share: float  # of all labeled pixels
 
 
 class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
     """Intersection over union of every class and on average; mean and overall pixel accuracy.
 
-    The official rule (reference of Sapiens v1, section 9.4): counts are summed over all pictures
+    The official rule (reference of Sapiens v1, section 9.4): counts are summed over all images
     first, at the resolution of the truth, and the means are over the classes that have a number.
 
     Args:
@@ -86,7 +86,7 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         self._table = [ClassScore(n, _number(i), _number(a), float(s)) for n, i, a, s in rows]
         means = {"mIoU": iou.nanmean(), "mAcc": accuracy.nanmean(), "aAcc": hit.sum() / true.sum()}
         each = {f"IoU/{name}": value for name, value in zip(self.classes, iou, strict=True)}
-        reasons = dict.fromkeys(means, "no pixel is labelled")
+        reasons = dict.fromkeys(means, "no pixel is labeled")
         reasons |= dict.fromkeys(each, "the class is neither in the truth nor predicted")
         numbers = means | each
         self.undefined = {n: reasons[n] for n, value in numbers.items() if value.isnan()}

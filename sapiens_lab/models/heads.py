@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class DeconvHead(nn.Module):
-    """Deconvolutions, 1x1 convolutions, each normalised per instance, and a last projection.
+    """Deconvolutions, 1x1 convolutions, each normalized per instance, and a last projection.
 
     Input ``(B, in_channels, h, w)``, output ``(B, out_channels, h * 2^n, w * 2^n)`` for ``n``
     deconvolutions. The instance norm has no parameters and no running statistics, so training and

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sapiens_lab.models.masking import Mask, RandomMasking
-from sapiens_lab.models.pos_embed import sincos_positions
+from sapiens_lab.models.pos_embed import sincos_pos_embed
 from sapiens_lab.models.sapiens import MEAN, STD, Normalized
 from sapiens_lab.models.vit import Block, ViT
 
@@ -26,7 +26,7 @@ class Reconstruction:
 
     patches: Tensor  # (B, N, P * P * 3) predicted pixels, in the order of ``patchify``
     hidden: Tensor  # (B, N) bool, which patches it had not seen
-    image: Tensor  # (B, 3, H, W) the normalised picture
+    image: Tensor  # (B, 3, H, W) the normalized image
     latent: Tensor  # (B, prefix + n, D) tokens of the visible patches after the encoder
 
 
@@ -34,13 +34,13 @@ class MaskedAutoencoder(Normalized):
     """Hide patches, encode the others, decode all.
 
     Args:
-        backbone: its position table is not trained, as officially.
+        backbone: its positional embedding is not trained, as officially.
         decoder_dim: width of the decoder.
         decoder_layers: its blocks.
         decoder_heads: its attention heads.
         masking: which patches to hide.
-        mean: of the channels, RGB, grey levels.
-        std: of the channels, RGB, grey levels.
+        mean: of the channels, RGB, pixel values.
+        std: of the channels, RGB, pixel values.
     """
 
     def __init__(
@@ -66,37 +66,37 @@ class MaskedAutoencoder(Normalized):
         self.masking = masking or RandomMasking()
 
     def forward(self, image: Tensor, mask: Mask | None = None) -> Reconstruction:
-        """Return the reconstruction of pictures ``(B, 3, H, W)`` in 0..255, RGB.
+        """Return the reconstruction of images ``(B, 3, H, W)`` in 0..255, RGB.
 
         Args:
             image: of any number type.
             mask: which patches to hide; drawn by ``masking`` if not given.
 
         Raises:
-            ValueError: the mask is of other pictures, or a size does not divide into patches.
+            ValueError: the mask is of other images, or a size does not divide into patches.
         """
         return self.forward_normalized(self.normalize(image), mask)
 
     def forward_normalized(self, image: Tensor, mask: Mask | None = None) -> Reconstruction:
-        """Return the reconstruction of pictures ``(B, 3, H, W)`` that are normalised already.
+        """Return the reconstruction of images ``(B, 3, H, W)`` that are normalized already.
 
         Raises:
-            ValueError: the mask is of other pictures than these.
+            ValueError: the mask is of other images than these.
         """
         grid = self.backbone.grid_of((image.shape[-2], image.shape[-1]))
         mask = mask or self.masking(len(image), grid, image.device)
         found, wanted = tuple(mask.hidden.shape), (len(image), grid[0] * grid[1])
         if found != wanted:
             raise ValueError(
-                f"a mask of {found[0]} pictures of {found[1]} patches does not fit {wanted[0]} "
-                f"pictures of {wanted[1]} ({grid[0]}x{grid[1]}); draw it for this size"
+                f"a mask of {found[0]} images of {found[1]} patches does not fit {wanted[0]} "
+                f"images of {wanted[1]} ({grid[0]}x{grid[1]}); draw it for this size"
             )
         latent = self.encode(image, mask)
         patches = self.decoder(latent, mask, grid)
         return Reconstruction(patches=patches, hidden=mask.hidden, image=image, latent=latent)
 
     def encode(self, image: Tensor, mask: Mask) -> Tensor:
-        """Return the tokens ``(B, prefix + n, D)`` of the visible patches of a normalised picture.
+        """Return the tokens ``(B, prefix + n, D)`` of the visible patches of a normalized image.
 
         Every patch knows its place before the hidden ones are taken out.
         """
@@ -161,7 +161,7 @@ class Decoder(nn.Module):
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         """Return the fixed table; sines of any grid are computed, never resampled."""
-        return sincos_positions(self.embed_dim, grid, class_token=self.num_prefix_tokens > 0)
+        return sincos_pos_embed(self.embed_dim, grid, class_token=self.num_prefix_tokens > 0)
 
 
 def patchify(image: Tensor, patch_size: int) -> Tensor:

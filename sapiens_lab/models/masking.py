@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mask:
-    """The same number of hidden patches in every picture of a batch."""
+    """The same number of hidden patches in every image of a batch."""
 
     kept: Tensor  # (B, n) int64, places of the visible patches, in the order of the encoder
     restore: Tensor  # (B, N) int64, where each place's token is once the hidden ones are appended
@@ -58,7 +58,7 @@ class RandomMasking:
     """Draw masks from torch's generator.
 
     Args:
-        ratio: share of the patches to hide, or the (lowest, highest) of a range from which every
+        ratio: fraction of the patches to hide, or the (lowest, highest) of a range from which every
             batch draws one.
         block_size: side of the squares that are hidden together, in patches; 1 hides each patch on
             its own, as Sapiens does. Larger blocks leave larger holes to fill.
@@ -71,7 +71,7 @@ class RandomMasking:
         low, high = (ratio, ratio) if isinstance(ratio, int | float) else ratio
         if not 0 < low <= high < 1:
             raise ValueError(
-                f"masking ratio {ratio}: it is a share of the patches, between 0 and 1"
+                f"masking ratio {ratio}: it is a fraction of the patches, between 0 and 1"
             )
         if block_size < 1:
             raise ValueError(f"masking block_size {block_size}: at least 1 patch")
@@ -94,7 +94,7 @@ class RandomMasking:
         generator: torch.Generator | None = None,
         ratio: float | None = None,
     ) -> Mask:
-        """Return the mask of ``batch_size`` pictures of (rows, columns) patches.
+        """Return the mask of ``batch_size`` images of (rows, columns) patches.
 
         Args:
             batch_size: ``B``.

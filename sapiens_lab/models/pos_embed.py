@@ -1,4 +1,4 @@
-"""Position tables of the vision transformer: made by sines, moved between grids by resampling."""
+"""Positional embeddings of the vision transformer: sin-cos tables, resampled between grids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def sincos_positions(
+def sincos_pos_embed(
     embed_dim: int, grid: tuple[int, int], *, class_token: bool = False, temperature: float = 1e4
 ) -> Tensor:
     """Return the 2D sin-cos table ``(1, N, D)`` of a grid of (rows, columns).
@@ -34,14 +34,14 @@ def sincos_positions(
     return table[None]
 
 
-def resize_positions(
+def resize_pos_embed(
     table: Tensor,
     source: tuple[int, int],
     target: tuple[int, int],
     *,
     num_prefix_tokens: int = 0,
 ) -> Tensor:
-    """Resample a position table ``(1, N, D)`` from one grid of (rows, columns) to another.
+    """Resample a positional embedding ``(1, N, D)`` from one grid of (rows, columns) to another.
 
     Bicubic without antialiasing, in float32, as the official code does (sapiens_v1, 1.5). The
     rows of prefix tokens are kept.

@@ -1,4 +1,4 @@
-"""A whole model: normalise, encode, decode."""
+"""A whole model: normalize, encode, decode."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from sapiens_lab.models.vit import ViT
 
-# ImageNet statistics in grey levels 0..255, RGB: what all Sapiens models were trained with.
+# ImageNet statistics in pixel values in [0, 255], RGB: what all Sapiens models were trained with.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
 
 class Normalized(nn.Module):
-    """A model that takes grey levels: the normalisation belongs to the weights.
+    """A model that takes pixel values: the normalization belongs to the weights.
 
     Args:
-        mean: of the channels, RGB, grey levels.
-        std: of the channels, RGB, grey levels.
+        mean: of the channels, RGB, pixel values.
+        std: of the channels, RGB, pixel values.
     """
 
     mean: Tensor
@@ -32,18 +32,18 @@ class Normalized(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def normalize(self, image: Tensor) -> Tensor:
-        """Return ``(image - mean) / std`` for a picture in 0..255 of any number type."""
+        """Return ``(image - mean) / std`` for an image in 0..255 of any number type."""
         return (image.to(self.mean.dtype) - self.mean) / self.std
 
 
 class Sapiens(Normalized):
-    """Picture in grey levels -> dense output.
+    """Image with pixel values in [0, 255] -> dense output.
 
     Args:
         backbone: encoder with ``embed_dim`` that maps ``(B, 3, H, W)`` to ``(B, D, h, w)``.
         head: makes the decoder, given ``D``.
-        mean: of the channels, RGB, grey levels.
-        std: of the channels, RGB, grey levels.
+        mean: of the channels, RGB, pixel values.
+        std: of the channels, RGB, pixel values.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Sapiens(Normalized):
         return self.backbone.features(self.normalize(image), list(layers))
 
     def forward(self, image: Tensor) -> Any:
-        """Return the head's output for pictures ``(B, 3, H, W)`` in 0..255, RGB.
+        """Return the head's output for images ``(B, 3, H, W)`` in 0..255, RGB.
 
         It is ``(B, C, h, w)``, or a dictionary of such where there are several heads.
         """

@@ -11,7 +11,8 @@ class TimmEncoder(nn.Module):
 
     Args:
         name: as timm knows it, e.g. ``vit_small_patch16_224`` or ``convnext_tiny``.
-        image_size: (height, width) of the input; transformers resize their position table to it.
+        image_size: (height, width) of the input; transformers resize their positional
+            embedding to it.
         pretrained: load timm's weights (from the hub).
         drop_path: stochastic depth, where the model has it.
 
@@ -36,13 +37,13 @@ class TimmEncoder(nn.Module):
         features = {"features_only": True, "out_indices": (-1,)}
         try:
             self.model = timm.create_model(name, img_size=tuple(image_size), **features, **options)
-        except TypeError:  # convolutional networks know no fixed picture size
+        except TypeError:  # convolutional networks know no fixed image size
             self.model = timm.create_model(name, **features, **options)
         self.embed_dim = int(self.model.feature_info.channels()[-1])
         self.stride = int(self.model.feature_info.reduction()[-1])
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the feature map ``(B, D, H/stride, W/stride)`` of a normalised picture."""
+        """Return the feature map ``(B, D, H/stride, W/stride)`` of a normalized image."""
         out: Tensor = self.model(image)[-1]
         channels_last = out.shape[-1] == self.embed_dim != out.shape[1]  # Swin and its kin
         return out.permute(0, 3, 1, 2) if channels_last else out

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sapiens_lab.models.pos_embed import resize_positions, sincos_positions
+from sapiens_lab.models.pos_embed import resize_pos_embed, sincos_pos_embed
 
 Size = Literal["tiny", "small", "sapiens_0.3b", "sapiens_0.6b", "sapiens_1b", "sapiens_2b"]
 
@@ -63,16 +63,16 @@ def vit(
 
 
 class ViT(nn.Module):
-    """Encoder: normalised picture ``(B, 3, H, W)`` -> feature map ``(B, D, H/P, W/P)``.
+    """Encoder: normalized image ``(B, 3, H, W)`` -> feature map ``(B, D, H/P, W/P)``.
 
     Args:
-        image_size: (height, width) for which the position table is made; other multiples of the
-            patch size are accepted by ``forward``, which resizes the table.
+        image_size: (height, width) of the positional embedding; ``forward`` accepts other
+            multiples of the patch size and resizes the embedding.
         embed_dim: ``D``.
         num_layers: transformer blocks.
         num_heads: attention heads.
         patch_size: ``P``.
-        patch_padding: zeros around the picture before it is cut; the grid stays the same and the
+        patch_padding: zeros around the image before it is cut; the grid stays the same and the
             patches shift. 2 in the official pose, normal, LIP and CIHP models, 0 elsewhere.
         class_token: a leading token that belongs to no patch (pretraining has one).
         mlp_ratio: hidden width of the MLP over ``D``.
@@ -113,7 +113,7 @@ class ViT(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
         # From scratch the sin-cos table learns faster than noise; trained weights replace it.
         self.pos_embed = nn.Parameter(
-            sincos_positions(embed_dim, self.grid, class_token=class_token)
+            sincos_pos_embed(embed_dim, self.grid, class_token=class_token)
         )
         rates = [drop_path * i / max(1, num_layers - 1) for i in range(num_layers)]
         self.layers = nn.ModuleList(
@@ -140,7 +140,7 @@ class ViT(nn.Module):
         return self
 
     def grid_of(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Return the (rows, columns) of patches of a picture.
+        """Return the (rows, columns) of patches of an image.
 
         Raises:
             ValueError: the size is not a multiple of the patch size.
@@ -148,7 +148,7 @@ class ViT(nn.Module):
         height, width = image_size
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(
-                f"a picture of {height}x{width} pixels does not divide into patches of "
+                f"an image of {height}x{width} pixels does not divide into patches of "
                 f"{self.patch_size}; choose multiples of it for image_size"
             )
         return height // self.patch_size, width // self.patch_size
@@ -158,10 +158,10 @@ class ViT(nn.Module):
         return self.to_map(self.forward_tokens(image), self.grid_of(_size(image)))
 
     def features(self, image: Tensor, layers: list[int]) -> list[Tensor]:
-        """Return feature maps ``(B, D, H/P, W/P)`` after the named blocks, unnormalised.
+        """Return feature maps ``(B, D, H/P, W/P)`` after the named blocks, unnormalized.
 
         Args:
-            image: normalised ``(B, 3, H, W)``.
+            image: normalized ``(B, 3, H, W)``.
             layers: block numbers; negative ones count from the end.
         """
         wanted = [range(len(self.layers))[i] for i in layers]
@@ -179,12 +179,12 @@ class ViT(nn.Module):
         return self.encode(tokens)
 
     def embed(self, image: Tensor) -> Tensor:
-        """Cut the picture into tokens ``(B, N, D)`` that know their place."""
+        """Cut the image into tokens ``(B, N, D)`` that know their place."""
         grid = self.grid_of(_size(image))
         tokens = self.patch_embed(image).flatten(2).transpose(1, 2)
         if self.cls_token is not None:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], 1)
-        positions = resize_positions(
+        positions = resize_pos_embed(
             self.pos_embed, self.grid, grid, num_prefix_tokens=self.num_prefix_tokens
         )
         placed: Tensor = tokens + positions.to(tokens.dtype)
@@ -211,7 +211,7 @@ class ViT(nn.Module):
 
 
 class Block(nn.Module):
-    """One transformer layer: attention and MLP, each normalised before and added after."""
+    """One transformer layer: attention and MLP, each normalized before and added after."""
 
     def __init__(
         self, embed_dim: int, num_heads: int, *, mlp_ratio: float = 4.0, drop_path: float = 0.0
@@ -268,7 +268,7 @@ class Mlp(nn.Module):
 
 
 def _initialize(module: nn.Module) -> None:
-    """Initialise as the official MAE encoder does (``MAEViT.init_weights``)."""
+    """Initialize as the official MAE encoder does (``MAEViT.init_weights``)."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

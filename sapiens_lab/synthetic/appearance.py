@@ -1,4 +1,4 @@
-"""Draw colours: skin, hair, eyes, cloth and its pattern. Linear RGB, about 0..1."""
+"""Draw colors: skin, hair, eyes, cloth and its pattern. Linear RGB, about 0..1."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EYES = np.array([[0.25, 0.15, 0.08], [0.2, 0.35, 0.5], [0.25, 0.4, 0.25], [0.1,
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cloth:
-    """Two colours and how they alternate over the canonical body."""
+    """Two colors and how they alternate over the canonical body."""
 
     color: F32  # (3,)
     second: F32  # (3,)
@@ -38,11 +38,11 @@ class Cloth:
     frequency: float  # [rad/m]
     angle: float  # of stripes [rad]
     phase: float
-    level: float  # share of the second colour, as a threshold in -1..1
+    level: float  # fraction of the second color, as a threshold in -1..1
     blots: SineNoise
 
     def paint(self, canonical: F32) -> F32:
-        """Return colours ``(N, 3)`` at canonical points ``(N, 3)``."""
+        """Return colors ``(N, 3)`` at canonical points ``(N, 3)``."""
         x, y = canonical[:, 0], canonical[:, 1]
         if self.pattern == "plain":
             return np.broadcast_to(self.color, canonical.shape)
@@ -59,7 +59,7 @@ class Cloth:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Look:
-    """The colours of one person."""
+    """The colors of one person."""
 
     skin: F32  # (3,)
     hair: F32  # (3,)
@@ -76,7 +76,7 @@ class Look:
 
 
 def sample_look(rng: Rng, *, female: bool, ancestry: F32) -> Look:
-    """Draw colours; ``ancestry (3,)`` are the asset's african, asian and caucasian shares."""
+    """Draw colors; ``ancestry (3,)`` are the asset's african, asian and caucasian shares."""
     top = _cloth(rng, (0.45, 0.25, 0.15, 0.15), bright=True)
     bottom = _cloth(rng, (0.8, 0.08, 0.06, 0.06), bright=False)
     beard = rng.uniform(0.4, 1.0) if rng.random() < 0.35 else 0.0
@@ -122,9 +122,9 @@ def _cloth(rng: Rng, shares: tuple[float, ...], *, bright: bool) -> Cloth:
 
 
 def muted(rng: Rng, colors: np.ndarray) -> F32:
-    """Draw how strong colours ``(..., 3)`` are: most things in the world are rather grey."""
-    grey = colors.mean(-1, keepdims=True)
-    return _f32(grey + (colors - grey) * rng.uniform(0.1, 1.0))
+    """Draw how strong colors ``(..., 3)`` are: most things in the world are rather gray."""
+    gray = colors.mean(-1, keepdims=True)
+    return _f32(gray + (colors - gray) * rng.uniform(0.1, 1.0))
 
 
 def _f32(values: np.ndarray) -> F32:

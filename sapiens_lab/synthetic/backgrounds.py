@@ -1,7 +1,7 @@
 """What is behind a person: gradients, clouds, cluttered shapes, or a room with floor and wall.
 
-A backdrop is drawn once for a scene and painted through any camera: it hangs in the picture plane
-of the scene's own camera, so that warping the picture and warping the camera agree.
+A backdrop is drawn once for a scene and painted through any camera: it hangs in the image plane
+of the scene's own camera, so that warping the image and warping the camera agree.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Backdrop:
     wall: float  # [m] from the person to the wall
     texture: Texture
     tile: float  # [m]
-    shapes: list[F32]  # polygons (N, 2) in picture heights from the middle of the picture
+    shapes: list[F32]  # polygons (N, 2) in image heights from the middle of the image
     shape_colors: F32  # (shapes, 3)
-    blur: float  # picture heights: the background is out of focus
+    blur: float  # image heights: the background is out of focus
 
 
 def sample_backdrop(rng: Rng) -> Backdrop:
@@ -63,7 +63,7 @@ def sample_backdrop(rng: Rng) -> Backdrop:
 
 
 def _shape(rng: Rng) -> F32:
-    """Draw a rectangle or an ellipse anywhere in the picture."""
+    """Draw a rectangle or an ellipse anywhere in the image."""
     center, radius = rng.uniform(-0.55, 0.55, 2), rng.uniform(0.03, 0.3, 2)
     turn, corners = rng.uniform(0, np.pi), 4 if rng.random() < 0.6 else 24
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False) + np.pi / corners
@@ -81,23 +81,23 @@ def paint(
     Args:
         backdrop: what to paint.
         camera: the camera to paint for.
-        own: the scene's own camera, in whose picture plane the backdrop hangs.
+        own: the scene's own camera, in whose image plane the backdrop hangs.
         floor_y: world height of the floor of a room [m].
         shadows: darkens the floor.
     """
     if backdrop.kind == "room":
-        picture = _room(backdrop, camera, own, floor_y, shadows)
+        image = _room(backdrop, camera, own, floor_y, shadows)
     elif backdrop.kind == "clutter":
-        picture = _clutter(backdrop, camera, own)
+        image = _clutter(backdrop, camera, own)
     else:
         coarse = _coarse(camera)
         share = _share(backdrop, _plane(_grid(coarse), coarse, own))[..., None]
         small = backdrop.colors[0] * (1 - share) + backdrop.colors[1] * share
-        picture = _enlarge(small, camera.size)
+        image = _enlarge(small, camera.size)
     sigma = backdrop.blur * camera.size[0]
     if sigma > 0.3:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
-    return np.clip(picture, 0, 1).astype(np.float32)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma))
+    return np.clip(image, 0, 1).astype(np.float32)
 
 
 def _grid(camera: Camera) -> F32:
@@ -110,12 +110,12 @@ def _coarse(camera: Camera) -> Camera:
     return camera.warp(geometry.resize(camera.size, (height, width)), (height, width))
 
 
-def _enlarge(picture: F32, size: tuple[int, int]) -> F32:
-    return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR))
+def _enlarge(image: F32, size: tuple[int, int]) -> F32:
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _plane(xy: F32, camera: Camera, own: Camera) -> F32:
-    """Return where pixels ``(..., 2)`` lie in the own camera's picture, in picture heights."""
+    """Return where pixels ``(..., 2)`` lie in the own camera's image, in image heights."""
     ahead = product(camera.rays(xy), (own.R @ camera.R.T).T)
     K = own.K.astype(np.float32)
     at = product(ahead[..., :2] / np.maximum(ahead[..., 2:], 1e-3), K[:2, :2].T) + K[:2, 2]
@@ -127,7 +127,7 @@ def _middle(camera: Camera) -> F32:
 
 
 def _share(backdrop: Backdrop, plane: F32) -> F32:
-    """Return the share 0..1 of the second colour."""
+    """Return the share 0..1 of the second color."""
     u, v = plane[..., 0], plane[..., 1]
     if backdrop.kind == "gradient":
         return np.asarray(

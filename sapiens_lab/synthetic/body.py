@@ -1,7 +1,7 @@
 """The body: a mean shape with principal components, a skeleton of bones, and linear blend skinning.
 
 The data is distilled from MakeHuman / MPFB2 (CC0 1.0, see LICENSE-body_asset.txt). World frame:
-metres, y up, the person faces +z, so the person's left is +x. "Canonical" positions are those of
+meters, y up, the person faces +z, so the person's left is +x. "Canonical" positions are those of
 the mean body at rest: a place on the canonical body means the same on every person.
 """
 

@@ -1,7 +1,7 @@
 """Keep rendered scenes on disk: one zip file a scene, whose checksums tell when it is damaged.
 
-A scene file holds ``rgb.jpg`` (quality 95, full colour resolution), ``parts.png`` (class ids),
-``depth.png`` (16 bit, millimetres), ``normal.png`` (``127.5 (n + 1)``, within 0.4 degrees) and
+A scene file holds ``rgb.jpg`` (quality 95, full color resolution), ``parts.png`` (class ids),
+``depth.png`` (16 bit, millimeters), ``normal.png`` (``127.5 (n + 1)``, within 0.4 degrees) and
 ``scene.json``. Files are written beside their place and moved there, so a reader never sees half
 of one. Scenes of one renderer version and one set of parameters share a folder named by their
 hash; folders that were not used for longest make room for new ones.
@@ -192,7 +192,7 @@ _ABOUT = ("framing", "pose", "gender", "age", "height")
 
 
 def _members(scene: Scene) -> dict[str, bytes]:
-    millimetres = np.clip(np.rint(scene.depth * 1000), 0, 65535).astype(np.uint16)
+    millimeters = np.clip(np.rint(scene.depth * 1000), 0, 65535).astype(np.uint16)
     normal = np.where(scene.mask[..., None], np.rint((scene.normal + 1) * 127.5), 0)
     facts: dict[str, Any] = {
         "keypoints": np.round(scene.keypoints.astype(np.float64), 3).tolist(),
@@ -205,7 +205,7 @@ def _members(scene: Scene) -> dict[str, bytes]:
     return {
         "rgb.jpg": _bytes(".jpg", scene.rgb[..., ::-1], _JPEG),
         "parts.png": _bytes(".png", scene.parts, _PNG),
-        "depth.png": _bytes(".png", millimetres, _PNG),
+        "depth.png": _bytes(".png", millimeters, _PNG),
         "normal.png": _bytes(".png", normal.astype(np.uint8)[..., ::-1], _PNG),
         "scene.json": json.dumps(facts).encode(),
     }
@@ -220,7 +220,7 @@ def _bytes(kind: str, pixels: np.ndarray, options: list[int]) -> bytes:
 def _image(data: bytes) -> np.ndarray:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError("damaged picture")
+        raise ValueError("damaged image")
     return np.asarray(pixels)
 
 

@@ -1,6 +1,6 @@
-"""A pinhole camera: world metres to pixels, and how a 2x3 picture matrix changes it.
+"""A pinhole camera: world meters to pixels, and how a 2x3 image matrix changes it.
 
-Camera frame as in OpenCV: x right, y down, z forward. Integer pixel coordinates are pixel centres.
+Camera frame as in OpenCV: x right, y down, z forward. Integer pixel coordinates are pixel centers.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Camera:
     """``pixel ~ K (R x_world + t)``."""
 
     K: F64  # (3, 3) pixels
-    R: F64  # (3, 3) world to camera; determinant -1 if the camera mirrors
+    R: F64  # (3, 3) world to camera; determinant -1 if the camera flips
     t: F64  # (3,) [m]
     size: tuple[int, int]  # (height, width)
 
     @property
-    def is_mirroring(self) -> bool:
-        """Whether left and right change places in the picture."""
+    def is_flip(self) -> bool:
+        """Whether left and right change places in the image."""
         return bool(np.linalg.det(self.R) < 0)
 
     @property
@@ -66,10 +66,10 @@ class Camera:
         return np.concatenate([flat, np.ones_like(flat[..., :1])], -1)
 
     def warp(self, matrix: geometry.Matrix, size: tuple[int, int]) -> Camera:
-        """Return the camera that sees the picture as ``matrix (2, 3)`` warps it.
+        """Return the camera that sees the image as ``matrix (2, 3)`` warps it.
 
-        The turn (and mirror) of the matrix goes into R, so normals in the camera's frame turn
-        with the picture; the rest of it goes into K.
+        The turn (and flip) of the matrix goes into R, so normals in the camera's frame turn
+        with the image; the rest of it goes into K.
         """
         turn = np.eye(3)
         turn[:2, :2] = geometry.rotation_part(matrix)

@@ -37,7 +37,7 @@ class _Probes:
 @lru_cache(maxsize=1)
 def _probes() -> _Probes:
     body, regions = load_body(), load_regions()
-    # Every ninth is even enough, as neighbours have neighbouring numbers; face and hands are dense.
+    # Every ninth is even enough, as neighbors have neighboring numbers; face and hands are dense.
     everywhere = np.flatnonzero(on_body())
     dense = np.isin(regions.region[everywhere], (Material.FACE, Material.HAND))
     kept = np.sort(np.concatenate([everywhere[~dense][::9], everywhere[dense][::27]]))

@@ -49,7 +49,7 @@ class ExportFolder:
     @property
     def suffixes(self) -> dict[str, str]:
         """Suffix of the files in each folder of maps."""
-        return self.formats.suffixes(labelled=self.source.labelled)
+        return self.formats.suffixes(labeled=self.source.labeled)
 
     def path(self, kind: str, index: int) -> Path:
         """Return where a file of scene number ``index`` is; ``kind`` is a folder's name."""
@@ -83,7 +83,7 @@ class ExportFolder:
             "commands": commands if command in commands else [*commands, command],
             "conventions": CONVENTIONS,
         }
-        if self.source.labelled:
+        if self.source.labeled:
             content |= {"parts": list(PARTS), "landmarks": list(load_landmarks().names)}
         write_atomically(path, json.dumps(content, indent=1).encode())
 
@@ -133,7 +133,7 @@ class ExportFolder:
         with _replacing(self.root / "cameras.jsonl") as file:
             for record in self._records(indices):
                 file.write(json.dumps({"file": record["file"], **record["camera"]}) + "\n")
-        if self.source.labelled:
+        if self.source.labeled:
             with _replacing(self.root / "annotations" / "keypoints.json") as file:
                 height, width = self.source.image_size
                 shape = {"height": height, "width": width}
@@ -208,7 +208,7 @@ def _write_coco(
         "name": "person",
         "supercategory": "person",
         "keypoints": list(skeleton.keypoints),
-        "skeleton": [[a + 1, b + 1] for a, b in skeleton.links],
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.edges],
     }
     file.write(f'{{"categories": {json.dumps([category])}')
     for name, rows in (("images", images), ("annotations", annotations)):

@@ -17,14 +17,14 @@ from sapiens_lab.synthetic.views import View
 
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 CONVENTIONS = {
-    "pixels": "integer coordinates are pixel centres, x right, y down; sizes are [height, width]",
-    "frame": "camera frame of OpenCV: x right, y down, z away from the viewer; metres",
+    "pixels": "integer coordinates are pixel centers, x right, y down; sizes are [height, width]",
+    "frame": "camera frame of OpenCV: x right, y down, z away from the viewer; meters",
     "camera": "pixel ~ K (R x_world + t), K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]; world y is up",
     "images": "8-bit RGB PNG",
     "masks": "8-bit PNG, 255 on the person and 0 elsewhere",
     "labels": "8-bit PNG of class ids, see parts",
-    "depths npy": "metres along z, 0 outside the mask",
-    "depths png16": "16-bit PNG, millimetres along z, 0 outside the mask",
+    "depths npy": "meters along z, 0 outside the mask",
+    "depths png16": "16-bit PNG, millimeters along z, 0 outside the mask",
     "normals npy": "float16 (H, W, 3) unit vectors x, y, z; a surface that faces the camera has "
     "negative z; 0 outside the mask",
     "normals png16": "16-bit RGB PNG, round(65535 (n + 1) / 2); 0 encoded (32768) outside the mask",
@@ -48,17 +48,17 @@ class FileFormats:
         depth = f"{self.depth} {self.depth_dtype}" if self.depth == "npy" else self.depth
         return {"depth_format": depth, "normal_format": self.normal}
 
-    def suffixes(self, *, labelled: bool) -> dict[str, str]:
+    def suffixes(self, *, labeled: bool) -> dict[str, str]:
         """Return the suffix of the files in each folder."""
         suffix = {"npy": ".npy", "png16": ".png"}
-        labels = {"labels": ".png"} if labelled else {}
+        labels = {"labels": ".png"} if labeled else {}
         maps = {"depths": suffix[self.depth], "normals": suffix[self.normal]}
         return {"images": ".png", "masks": ".png", **labels, **maps}
 
     def bytes_per_scene(self, image_size: tuple[int, int]) -> float:
         """About how much disk a scene takes, rather too much than too little.
 
-        Measured for PNG, largest of 12 scenes at 256x192: picture 2.2 bytes a pixel, 16-bit depth
+        Measured for PNG, largest of 12 scenes at 256x192: image 2.2 bytes a pixel, 16-bit depth
         0.3, normals 2.5, mask and labels 0.1; each of the files rounds up to a block of 4 kB.
         """
         depth = 0.3 if self.depth == "png16" else np.dtype(self.depth_dtype).itemsize
@@ -74,8 +74,8 @@ def encode(view: View, formats: FileFormats) -> dict[str, bytes]:
     if formats.depth == "npy":
         files["depths"] = _npy(view.depth.astype(formats.depth_dtype))
     else:
-        millimetres = np.clip(np.rint(view.depth * 1000), 0, 65535)
-        files["depths"] = _png(millimetres.astype(np.uint16))
+        millimeters = np.clip(np.rint(view.depth * 1000), 0, 65535)
+        files["depths"] = _png(millimeters.astype(np.uint16))
     if formats.normal == "npy":
         files["normals"] = _npy(view.normal.astype(np.float16))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sapiens_lab.synthetic.arrays import Rng
 
-_MIRRORED = ("mouthSmile", "eyeBlink", "browDown", "mouthFrown", "noseSneer", "eyeSquint",
+_FLIPPED = ("mouthSmile", "eyeBlink", "browDown", "mouthFrown", "noseSneer", "eyeSquint",
              "browOuterUp", "cheekSquint")  # fmt: skip
 _SINGLE = ("browInnerUp", "mouthPucker", "mouthFunnel", "mouthLeft", "mouthRight", "cheekPuff")
 
@@ -13,7 +13,7 @@ def sample_expression(rng: Rng, *, close_up: bool) -> dict[str, float]:
     """Return strengths by action; mouths are open more often where teeth can be seen."""
     actions: dict[str, float] = {}
     if rng.random() < 0.5:
-        for name in rng.choice(_MIRRORED, 2, replace=False):
+        for name in rng.choice(_FLIPPED, 2, replace=False):
             strength, uneven = rng.uniform(0, 0.9), rng.uniform(0.7, 1)
             actions[f"{name}Left"], actions[f"{name}Right"] = strength, strength * uneven
         actions[str(rng.choice(_SINGLE))] = rng.uniform(0, 0.6)

@@ -153,7 +153,7 @@ def _radius(points: F32, azimuth: F64, y: F64, axis_z: float) -> F64:
 
 
 def _bind(points: F32, pool: I64, canonical: F32) -> tuple[I64, F32]:
-    """Return the nearest vertices of a pool ``(N, k)`` and their shares of each point."""
+    """Return the nearest vertices of a pool ``(N, k)`` and their fractions of each point."""
     near = canonical[pool]
     squared = dot(points, points)[:, None] + dot(near, near) - 2 * product(points, near.T)
     nearest = np.argpartition(squared, _NEIGHBORS, axis=1)[:, :_NEIGHBORS]

@@ -5,7 +5,7 @@ of bones. The joints of limbs are bone heads; points of the face are vertices pi
 canonical face, or cast onto it where the mesh is coarse. Of the 308 points, those of the ears, lash
 lines, creases, nostrils and of the nose bridge are left out: the mesh does not say where they are.
 
-Numbered midpoints of the 308 set run from left to right in the picture of a person facing us, as
+Numbered midpoints of the 308 set run from left to right in the image of a person facing us, as
 its left/right pairs imply; clock positions of iris and pupil are as seen by the viewer.
 """
 
@@ -75,7 +75,7 @@ class Landmarks:
     names: tuple[str, ...]
     points: I64  # (N, 3) into [vertices, bone heads, bone tails]
     shares: F32  # (N, 3), rows sum to 1
-    mirror_index: I64  # (N,) the point that each becomes in a mirror
+    flip_indices: I64  # (N,) the point that each becomes under a horizontal flip
     depth: F32  # (N,) [m] how far under the surface the point may lie
 
     def locate(self, posed: Posed) -> F32:
@@ -102,7 +102,7 @@ def load_landmarks() -> Landmarks:
 
 
 class _Builder:
-    """Collects landmarks; those of one group are each other's mirror images."""
+    """Collects landmarks; those of one group are each other's flip images."""
 
     def __init__(self, body: Body) -> None:
         self.body = body
@@ -117,7 +117,7 @@ class _Builder:
         self.points.append((vertex, vertex, vertex))
         self.shares.append((1.0, 0.0, 0.0))
 
-    def mirrored(self, group: str, left: str, right: str, right_vertex: int) -> None:
+    def flipped(self, group: str, left: str, right: str, right_vertex: int) -> None:
         self.vertex(group, left, self.opposite(right_vertex))
         self.vertex(group, right, right_vertex)
 
@@ -148,13 +148,13 @@ class _Builder:
             names=tuple(self.names),
             points=points,
             shares=shares,
-            mirror_index=_mirror_index(place, np.array(self.groups)),
+            flip_indices=_flip_indices(place, np.array(self.groups)),
             depth=np.array(depth, np.float32),
         )
 
 
-def _mirror_index(place: F32, group: np.ndarray) -> I64:
-    """Pair every landmark with that of its group nearest to its mirror image."""
+def _flip_indices(place: F32, group: np.ndarray) -> I64:
+    """Pair every landmark with that of its group nearest to its flip image."""
     flipped = place * np.array([-1, 1, 1], np.float32)
     distance = np.linalg.norm(flipped[:, None] - place[None], axis=2)
     distance[group[:, None] != group[None]] = np.inf
@@ -197,7 +197,7 @@ def _add_body(builder: _Builder) -> None:
         builder.tail("body", f"{side}_small_toe", "toe5-3" + suffix)
     builder.head("body", "neck", "neck01")
     for name, vertex in _SIDED_BODY.items():
-        builder.mirrored("body", f"left_{name}", f"right_{name}", vertex)
+        builder.flipped("body", f"left_{name}", f"right_{name}", vertex)
 
 
 def _add_hands(builder: _Builder) -> None:
@@ -230,15 +230,15 @@ def _add_goliath_face(builder: _Builder) -> None:
     for name, vertex in _MIDLINE.items():
         builder.vertex(group, name, vertex)
     for name, vertex in _SIDED_FACE.items():
-        builder.mirrored(group, f"l_{name}", f"r_{name}", vertex)
+        builder.flipped(group, f"l_{name}", f"r_{name}", vertex)
     for lip, (outer, half, inner) in _LIPS.items():
         upper, edge = lip.split("_")
         for right, left, vertex in ((1, 2, half), (3, 6, outer), (4, 5, inner)):
             names = [f"midpoint_{n}_of_{upper}_{edge}_lip" for n in (left, right)]
-            builder.mirrored(f"{group} {lip}", names[0], names[1], vertex)
+            builder.flipped(f"{group} {lip}", names[0], names[1], vertex)
     eye = load_regions().eye
     for side, sign in (("l", 1), ("r", -1)):
-        middle = {0.0: "1", -0.5 * sign: "2", 0.5 * sign: "3"}  # in picture order
+        middle = {0.0: "1", -0.5 * sign: "2", 0.5 * sign: "3"}  # in image order
         for edge, up in (("upper", 1), ("lower", -1)):
             ends = {-0.92: f"{edge}_startpoint_of_{side}_eyebrow"}
             mids = {u: f"{edge}_midpoint_{n}_of_{side}_eyebrow" for u, n in middle.items()}

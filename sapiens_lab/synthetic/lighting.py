@@ -18,11 +18,11 @@ _BIAS = 0.03  # [m] a surface does not shade itself
 class Light:
     """World-frame light."""
 
-    direction: F32  # (3,) unit, towards the light
+    direction: F32  # (3,) unit, toward the light
     key: float
     ambient: float
     tint: F32  # (3,)
-    shade: float  # share of the key light that reaches a shadow
+    shade: float  # fraction of the key light that reaches a shadow
     exposure: float
     gamma: float
 
@@ -50,7 +50,7 @@ class ShadowMap:
 
     axes: F32  # (3, 3) world to light: across, across, away from the light
     low: F32  # (2,) light-frame corner of the grid [m]
-    scale: float  # pixels per metre
+    scale: float  # pixels per meter
     nearest: F32  # (S, S) [m] along the third axis; large where nothing is
 
     @classmethod

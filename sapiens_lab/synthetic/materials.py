@@ -83,7 +83,7 @@ def _class_table() -> U8:
     return np.array(rows, np.uint8)
 
 
-def _mirror_table() -> I64:
+def _flip_table() -> I64:
     def other(name: str) -> str:
         side, _, rest = name.partition("_")
         return {"Left": "Right_", "Right": "Left_"}.get(side, side + "_" if rest else side) + rest
@@ -92,4 +92,4 @@ def _mirror_table() -> I64:
 
 
 PART_OF = _class_table()  # (2, materials) part id; row 1 is the person's left
-PART_MIRROR = _mirror_table()  # (28,) the class that each becomes in a mirror
+PART_FLIP = _flip_table()  # (28,) the class that each becomes under a horizontal flip

@@ -1,6 +1,6 @@
 """Draw what a person wears, and say where on the body each garment reaches.
 
-The reach of a garment is a field over the vertices in metres: positive on the garment, zero at
+The reach of a garment is a field over the vertices in meters: positive on the garment, zero at
 its hems. See ``regions.py``.
 """
 

@@ -4,7 +4,7 @@ Two back ends do the same float operations in the same order, so their masks are
 bit: NumPy, always there, and Numba, several times as fast, used when it is installed. Choose with
 the environment variable ``SAPIENS_LAB_RASTER=numpy|numba`` or the ``backend`` argument.
 
-Pixel centres are integers. A fragment whose interpolated ``cut`` value is negative is dropped:
+Pixel centers are integers. A fragment whose interpolated ``cut`` value is negative is dropped:
 that trims a garment along a smooth line, whatever the size of its triangles.
 """
 
@@ -22,7 +22,7 @@ from sapiens_lab.synthetic.arrays import F32, F64, I32, I64, Bool
 
 Backend = Literal["numpy", "numba"]
 NEAR = 0.02  # [m] triangles that reach nearer to the camera are dropped
-_CHUNK = 400_000  # candidate fragments at a time: bounds the memory of large pictures
+_CHUNK = 400_000  # candidate fragments at a time: bounds the memory of large images
 _MARGIN = np.float32(0.05)  # [pixels] by which rows are kept longer than rounding could matter
 
 
@@ -60,10 +60,10 @@ def rasterize(
     *,
     cut: F32,
     cull: Bool,
-    mirrored: bool = False,
+    flipped: bool = False,
     backend: Backend | None = None,
 ) -> Fragments:
-    """Rasterise with a depth buffer.
+    """Rasterize with a depth buffer.
 
     Args:
         xy: ``(V, 2)`` pixels.
@@ -72,10 +72,10 @@ def rasterize(
         size: (height, width).
         cut: ``(V,)``; fragments where it interpolates below zero are dropped.
         cull: ``(T,)`` drop the triangle when its back is seen.
-        mirrored: the camera mirrors, so fronts and backs look exchanged.
+        flipped: the camera flips, so fronts and backs look exchanged.
         backend: by default that of :func:`default_backend`.
     """
-    facing = np.where(cull, -1.0 if not mirrored else 1.0, 0.0).astype(np.float32)
+    facing = np.where(cull, -1.0 if not flipped else 1.0, 0.0).astype(np.float32)
     run = _numba_kernel() if (backend or default_backend()) == "numba" else _rasterize_numpy
     inverse, triangle, weights = run(
         np.ascontiguousarray(xy, np.float32),
@@ -217,7 +217,7 @@ def _setup(
 
 
 def _range(a: F64, b: F64, c: F64, size: int) -> tuple[I32, I32]:
-    """Return the first and last pixel centre between the least and the greatest of three."""
+    """Return the first and last pixel center between the least and the greatest of three."""
     first = np.maximum(np.ceil(np.minimum(np.minimum(a, b), c)), 0)
     last = np.minimum(np.floor(np.maximum(np.maximum(a, b), c)), size - 1)
     return first.astype(np.int32), last.astype(np.int32)

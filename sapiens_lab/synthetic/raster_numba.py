@@ -1,4 +1,4 @@
-"""The rasteriser's loop for Numba: the same operations in the same order as in ``raster.py``."""
+"""The rasterizer's loop for Numba: the same operations in the same order as in ``raster.py``."""
 
 from __future__ import annotations
 

@@ -33,12 +33,12 @@ _HAIRLINE_Y = (0.936, 0.934, 0.924, 0.905, 0.87, 0.845, 0.862, 0.862, 0.805, 0.7
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Regions:
-    """Fields over all ``V`` vertices; lengths in canonical metres unless said otherwise."""
+    """Fields over all ``V`` vertices; lengths in canonical meters unless said otherwise."""
 
     region: U8  # (V,) skin material with the largest weight
-    region_scores: F32  # (V, 8) share of the skin materials, rows sum to 1
+    region_scores: F32  # (V, 8) fraction of the skin materials, rows sum to 1
     arm: F32  # (V,) 0 at the shoulder, 0.5 elbow, 1 wrist; -1 off the arms
-    arm_weight: F32  # (V,) share of the arm's bones
+    arm_weight: F32  # (V,) fraction of the arm's bones
     leg: F32  # (V,) 0 at the hip, 1 at the ankle, by height; negative above
     y: F32  # (V,) height
     hairline: F32  # (V,) distance above the hairline; -1 off the head and on the ears
@@ -47,7 +47,7 @@ class Regions:
     mouth: F32  # (V,) field: inside of the mouth
     hip_y: float
     neck_y: float
-    eye: F32  # (3,) centre of the left eye
+    eye: F32  # (3,) center of the left eye
 
 
 @lru_cache(maxsize=1)

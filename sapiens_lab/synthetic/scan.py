@@ -1,4 +1,4 @@
-"""Read a user's own scan: any mesh file, put upright on the floor in metres.
+"""Read a user's own scan: any mesh file, put upright on the floor in meters.
 
 A scan gives what the built-in people cannot: real cloth, real faces. It has no skeleton and no
 parts, so it serves depth and normals, as the scans of Sapiens' own depth and normal data do.
@@ -19,16 +19,16 @@ from sapiens_lab.synthetic.arrays import F32, F64, I32, I64, U8
 from sapiens_lab.synthetic.mesh import vertex_normals
 
 FORMATS = (".obj", ".ply", ".glb", ".gltf", ".stl", ".off")
-CLAY = (168, 160, 150)  # 8-bit sRGB of a scan without colours
-_TALL = (0.02, 30.0)  # [m] heights between which a unit is taken for metres
+CLAY = (168, 160, 150)  # 8-bit sRGB of a scan without colors
+_TALL = (0.02, 30.0)  # [m] heights between which a unit is taken for meters
 _CREASE = 40.0  # [degrees] a face this far from its vertex' mean normal is across an edge
-_SAME = 1e-6  # shares of the extent: vertices this near are one
-_DEFAULT_GREY = (102, 102, 102)  # trimesh's colour of a material that has none
+_SAME = 1e-6  # fractions of the extent: vertices this near are one
+_DEFAULT_GREY = (102, 102, 102)  # trimesh's color of a material that has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scan:
-    """A mesh in the world frame: y up, feet at y = 0, middle above the origin, metres.
+    """A mesh in the world frame: y up, feet at y = 0, middle above the origin, meters.
 
     Looks belong to the corners of triangles, so seams of textures and sharp edges need no
     duplicated vertices.
@@ -67,12 +67,12 @@ def load_scan(
         path: OBJ, PLY, GLB, glTF, STL or OFF.
         up: which axis of the file points up; with y the person should face z, with z they should
             face -y.
-        height_m: scale to this height; ``None`` if the file's unit is the metre already.
+        height_m: scale to this height; ``None`` if the file's unit is the meter already.
 
     Raises:
         FileNotFoundError: there is no such file.
         ImportError: trimesh is not installed.
-        ValueError: the file is not a mesh with triangles, or not in metres although it should be.
+        ValueError: the file is not a mesh with triangles, or not in meters although it should be.
     """
     path = Path(path)
     if not path.is_file():
@@ -137,7 +137,7 @@ def corner_normals(vertices: F32, triangles: I64) -> tuple[F32, F32]:
 
 
 def _placement(points: F64, path: Path, up: Literal["y", "z"], height_m: float | None) -> F64:
-    """Return the matrix ``(4, 4)`` that turns, scales and centres the points ``(N, 3)``."""
+    """Return the matrix ``(4, 4)`` that turns, scales and centers the points ``(N, 3)``."""
     turn = np.eye(3) if up == "y" else np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
     turned = points @ turn.T
     low, high = turned.min(0), turned.max(0)
@@ -146,7 +146,7 @@ def _placement(points: F64, path: Path, up: Literal["y", "z"], height_m: float |
         raise ValueError(f"{path} has no height along {up}; give the axis that points up as --up")
     if height_m is None and not _TALL[0] <= height <= _TALL[1]:
         raise ValueError(
-            f"{path} is {height:g} units tall, which are hardly metres: leave out --metric, and "
+            f"{path} is {height:g} units tall, which are hardly meters: leave out --metric, and "
             "it is scaled to --height-m"
         )
     scale = 1.0 if height_m is None else height_m / height
@@ -177,7 +177,7 @@ def _read(path: Path) -> list[_Part]:
 
 
 def _part(mesh: Any) -> _Part:
-    """Take from a trimesh what is needed: places, and colours of the corners or a texture."""
+    """Take from a trimesh what is needed: places, and colors of the corners or a texture."""
     triangles = np.asarray(mesh.faces, np.int64)
     colors = np.broadcast_to(np.array(CLAY, np.uint8), (len(triangles), 3, 3))
     uv = np.zeros((len(triangles), 3, 2), np.float32)
@@ -206,6 +206,6 @@ def _part(mesh: Any) -> _Part:
 
 
 def _texture(material: Any) -> NDArray[np.uint8] | None:
-    """Return the picture ``(h, w, 3)`` of a simple (OBJ) or physical (GLB) material."""
-    picture = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-    return None if picture is None else np.asarray(picture.convert("RGB"), np.uint8)
+    """Return the image ``(h, w, 3)`` of a simple (OBJ) or physical (GLB) material."""
+    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    return None if image is None else np.asarray(image.convert("RGB"), np.uint8)

@@ -1,7 +1,7 @@
-"""Render a scan: picture, mask, depth and normals through one camera.
+"""Render a scan: image, mask, depth and normals through one camera.
 
-It uses the rasteriser, light and backgrounds of the rendered people, so both kinds of views mix.
-A scan's colours hold the light it was taken in; they are lit softly again, without cast shadows.
+It uses the rasterizer, light and backgrounds of the rendered people, so both kinds of views mix.
+A scan's colors hold the light it was taken in; they are lit softly again, without cast shadows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sapiens_lab.synthetic.scene import _dense, _develop
 from sapiens_lab.synthetic.streams import Streams
 from sapiens_lab.synthetic.views import View
 
-_GAMMA = 2.2  # of the scan's colours, undone for the light and done again
+_GAMMA = 2.2  # of the scan's colors, undone for the light and done again
 
 
 def render_scan(
@@ -50,12 +50,12 @@ def render_scan(
     color = _albedo(scan, xy, triangle, weights) * _brightness(normal, light, camera)[:, None]
     backdrop = backgrounds.sample_backdrop(streams.get("backdrop"))
     behind = backgrounds.paint(backdrop, camera, camera, 0.0, None)
-    picture = _compose(mask, color * light.tint, behind, supersample)
+    image = _compose(mask, color * light.tint, behind, supersample)
     step = slice(1, None, 2) if supersample == 2 else slice(None)
     spread = np.zeros((*mask.shape, 3), np.float32)
     spread[mask] = normal
     return View(
-        rgb=_develop(picture, light, streams.get("sensor")),
+        rgb=_develop(image, light, streams.get("sensor")),
         mask=np.ascontiguousarray(mask[step, step]),
         depth=np.ascontiguousarray(seen.depth[step, step]),
         normal=np.ascontiguousarray(spread[step, step]),
@@ -80,7 +80,7 @@ def _normals(scan: Scan, camera: Camera, mask: Bool, triangle: I32, weights: F32
 
 
 def _albedo(scan: Scan, xy: F32, triangle: I32, weights: F32) -> F32:
-    """Return linear colours ``(P, 3)``: mixed from the corners, or sampled from a texture."""
+    """Return linear colors ``(P, 3)``: mixed from the corners, or sampled from a texture."""
     color = _mix(scan.colors, triangle, weights) / np.float32(255)
     own = scan.texture[triangle]
     for number, texture in enumerate(scan.textures):
@@ -113,7 +113,7 @@ def _density(scan: Scan, texture: U8, xy: F32, triangles: I32) -> float:
 
 
 def sample_texture(texture: U8, uv: F32, density: float = 1.0) -> F32:
-    """Return colours ``(N, 3)`` 0..1, between the nearest four texels; the texture repeats.
+    """Return colors ``(N, 3)`` 0..1, between the nearest four texels; the texture repeats.
 
     Args:
         texture: ``(h, w, 3)``.
@@ -139,15 +139,15 @@ def sample_texture(texture: U8, uv: F32, density: float = 1.0) -> F32:
 
 def _brightness(normal: F32, light: Light, camera: Camera) -> F32:
     """Return diffuse and ambient light ``(P,)``, as :func:`shading.shade` has it."""
-    towards = (camera.R @ light.direction).astype(np.float32)
+    toward = (camera.R @ light.direction).astype(np.float32)
     sky = 0.775 + 0.225 * along(normal, camera.R[:, 1])
-    diffuse = np.clip(along(normal, towards), 0, 1)
+    diffuse = np.clip(along(normal, toward), 0, 1)
     return np.asarray(light.ambient * sky + light.key * diffuse, np.float32)
 
 
 def _compose(mask: Bool, color: F32, behind: F32, supersample: int) -> F32:
     """Lay the scan over the background ``(H, W, 3)``, all linear."""
-    layer = np.zeros((*mask.shape, 4), np.float32)  # colour times coverage, coverage
+    layer = np.zeros((*mask.shape, 4), np.float32)  # color times coverage, coverage
     layer[mask, :3] = np.clip(color, 0, 1.2)
     layer[mask, 3] = 1
     if supersample == 2:

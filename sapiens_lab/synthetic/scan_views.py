@@ -1,6 +1,6 @@
 """Virtual cameras around a scan, and the views through them.
 
-Distance, direction and focal length vary as widely as in pictures of people, so that a depth model
+Distance, direction and focal length vary as widely as in images of people, so that a depth model
 learns the shape and not one camera.
 """
 
@@ -20,9 +20,12 @@ from sapiens_lab.synthetic.scan_render import render_scan
 from sapiens_lab.synthetic.streams import Streams
 from sapiens_lab.synthetic.views import View
 
-SCAN_VERSION = 1  # raise it whenever the same seed gives another picture
+SCAN_VERSION = 1  # raise it whenever the same seed gives another image
 _CLOSEST = 0.35  # [m] from the camera to the nearest point to be framed
-_FROM = {"upper": 0.5, "head": 0.86}  # share of the height from which on a close-up shows a person
+_FROM = {
+    "upper": 0.5,
+    "head": 0.86,
+}  # fraction of the height from which on a close-up shows a person
 _FEWEST = 100  # vertices that say where a close-up looks; with fewer the whole scan is shown
 
 
@@ -30,15 +33,15 @@ _FEWEST = 100  # vertices that say where a close-up looks; with fewer the whole 
 class Orbit:
     """Ranges (low, high), drawn from uniformly, of cameras around a scan.
 
-    The focal length is half the picture's height over the tangent of half the field of view. The
-    distance follows from it: the farther, the smaller the share of the picture that is filled.
+    The focal length is half the image's height over the tangent of half the field of view. The
+    distance follows from it: the farther, the smaller the fraction of the image that is filled.
     """
 
     azimuth_deg: tuple[float, float] = (-180.0, 180.0)  # 0 in front, 90 at the person's left
     elevation_deg: tuple[float, float] = (-15.0, 45.0)  # positive looks down
     roll_deg: tuple[float, float] = (-8.0, 8.0)
     fov_deg: tuple[float, float] = (18.0, 65.0)  # vertical
-    fill: tuple[float, float] = (0.6, 1.0)  # share of the picture's height or width
+    fill: tuple[float, float] = (0.6, 1.0)  # fraction of the image's height or width
 
     def __post_init__(self) -> None:
         for name, ends in asdict(self).items():
@@ -53,7 +56,7 @@ class ScanViews:
         scan: what to show.
         image_size: (height, width).
         seed: of cameras, light and background; view ``i`` depends on it and ``i`` alone.
-        supersample: 2 smooths the edges of the picture.
+        supersample: 2 smooths the edges of the image.
         orbit: where cameras stand.
         close_ups: also show the upper half or the head alone, as often as with rendered people.
     """
@@ -66,7 +69,7 @@ class ScanViews:
     close_ups: bool = True
 
     @property
-    def labelled(self) -> bool:
+    def labeled(self) -> bool:
         """Nobody knows the parts and keypoints of a scan."""
         return False
 
@@ -100,7 +103,7 @@ def sample_camera(
 ) -> tuple[Camera, dict[str, float]]:
     """Draw a camera that looks at the points ``targets (N, 3)``, and say what was drawn.
 
-    The principal point is the middle of the picture. The camera is moved, not the picture, until
+    The principal point is the middle of the image. The camera is moved, not the image, until
     the points lie in the middle and fill the share that was drawn.
     """
     drawn = {name: float(rng.uniform(*ends)) for name, ends in asdict(orbit).items()}

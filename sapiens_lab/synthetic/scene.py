@@ -1,8 +1,8 @@
-"""Render one scene: a picture of a random person with every annotation of it.
+"""Render one scene: an image of a random person with every annotation of it.
 
 ``render_scene(seed, image_size=...)`` is a pure function. Who stands there, in what pose, clothes,
-light and surroundings depends on the seed alone; picture size and camera only change the view.
-World frame: metres, y up. Camera frame: x right, y down, z forward. Integer pixels are centres.
+light and surroundings depends on the seed alone; image size and camera only change the view.
+World frame: meters, y up. Camera frame: x right, y down, z forward. Integer pixels are centers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sapiens_lab.synthetic.shading import shade
 from sapiens_lab.synthetic.streams import Seed, Streams
 from sapiens_lab.synthetic.surface import Surface, see
 
-VERSION = 4  # raise it whenever the same seed gives another picture: caches then start anew
+VERSION = 4  # raise it whenever the same seed gives another image: caches then start anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,8 +36,8 @@ class Scene:
     normal: F32  # (H, W, 3) camera frame, unit; 0 outside the person
     parts: U8  # (H, W) ids of materials.PARTS; 0 is the background
     keypoint_names: tuple[str, ...]
-    keypoints: F32  # (N, 2) pixels, true places even outside the picture
-    visible: U8  # (N,) 0 outside the picture, 1 hidden, 2 seen
+    keypoints: F32  # (N, 2) pixels, true places even outside the image
+    visible: U8  # (N,) 0 outside the image, 1 hidden, 2 seen
     camera: Camera
     framing: Framing
     pose: str
@@ -52,7 +52,7 @@ class Scene:
 
     @property
     def bbox(self) -> F32:
-        """The mask's box ``(4,)`` xyxy on pixel edges; the whole picture if nothing is seen."""
+        """The mask's box ``(4,)`` xyxy on pixel edges; the whole image if nothing is seen."""
         y, x = np.nonzero(self.mask)
         if len(y) == 0:
             height, width = self.parts.shape
@@ -78,16 +78,16 @@ def render_scene(
 
     Args:
         seed: an integer or a sequence of them.
-        image_size: (height, width) of the picture.
+        image_size: (height, width) of the image.
         framing: how much of the person to show; drawn by default.
         elevation_deg: range of the angle at which the camera looks down; by default most look
             straight ahead or a little down.
         roll_deg: range of the camera's turn about its line of sight; by default a few degrees.
-        supersample: 2 smooths the edges of the picture (annotations are never mixed).
+        supersample: 2 smooths the edges of the image (annotations are never mixed).
         camera: look through this camera instead of the scene's own; its size counts.
         shadows: of the person, on the person and on the floor.
         sensor_noise: noise of the camera's sensor, the one thing drawn per pixel.
-        backend: of the rasteriser.
+        backend: of the rasterizer.
     """
     streams = Streams(seed)
     framing = framing or choose_framing(streams.get("framing"))
@@ -109,10 +109,10 @@ def render_scene(
     backdrop = backgrounds.sample_backdrop(streams.get("backdrop"))
     floor_y = float(person.mesh.vertices[:, 1].min())
     behind = backgrounds.paint(backdrop, camera, own, floor_y, shadow_map)
-    picture = _compose(surface, color, behind, supersample)
+    image = _compose(surface, color, behind, supersample)
     noise = streams.get("sensor") if sensor_noise else None
     scene = _annotate(surface, person, camera, supersample)
-    return replace(scene, rgb=_develop(picture, light, noise), framing=framing)
+    return replace(scene, rgb=_develop(image, light, noise), framing=framing)
 
 
 def _targets(streams: Streams, person: Person, framing: Framing) -> F32:
@@ -129,10 +129,10 @@ def _targets(streams: Streams, person: Person, framing: Framing) -> F32:
 
 
 def _dense(camera: Camera, supersample: int) -> Camera:
-    """Return the camera of the fine grid, whose odd samples are the pixel centres.
+    """Return the camera of the fine grid, whose odd samples are the pixel centers.
 
-    With two samples a pixel there are 2 H + 1 rows: the picture is then the fine grid under a
-    1-2-1 filter about each centre, and the annotations are read exactly at the centres.
+    With two samples a pixel there are 2 H + 1 rows: the image is then the fine grid under a
+    1-2-1 filter about each center, and the annotations are read exactly at the centers.
     """
     if supersample == 1:
         return camera
@@ -142,7 +142,7 @@ def _dense(camera: Camera, supersample: int) -> Camera:
 
 def _compose(surface: Surface, color: F32, behind: F32, supersample: int) -> F32:
     """Lay the foreground over the background, ``(H, W, 3)`` linear."""
-    layer = np.zeros((*surface.mask.shape, 4), np.float32)  # colour times coverage, coverage
+    layer = np.zeros((*surface.mask.shape, 4), np.float32)  # color times coverage, coverage
     layer[surface.mask, :3] = color
     layer[surface.mask, 3] = 1
     if supersample == 2:
@@ -151,18 +151,18 @@ def _compose(surface: Surface, color: F32, behind: F32, supersample: int) -> F32
     return np.asarray(layer[..., :3] + (1 - layer[..., 3:]) * behind)
 
 
-def _develop(picture: F32, light: Light, noise: np.random.Generator | None) -> U8:
+def _develop(image: F32, light: Light, noise: np.random.Generator | None) -> U8:
     """Turn linear light into 8-bit RGB as a camera would."""
-    picture = picture * np.float32(light.exposure)
+    image = image * np.float32(light.exposure)
     if noise is not None:
         strength = np.float32(noise.uniform(0, 0.02))
-        picture += noise.standard_normal(picture.shape, dtype=np.float32) * strength
+        image += noise.standard_normal(image.shape, dtype=np.float32) * strength
     curve = (np.linspace(0, 1, 4096) ** (1 / light.gamma) * 255).round().astype(np.uint8)
-    return np.asarray(curve[(np.clip(picture, 0, 1) * 4095).astype(np.uint16)])
+    return np.asarray(curve[(np.clip(image, 0, 1) * 4095).astype(np.uint16)])
 
 
 def _annotate(surface: Surface, person: Person, camera: Camera, supersample: int) -> Scene:
-    """Read the maps at the pixel centres and project the keypoints."""
+    """Read the maps at the pixel centers and project the keypoints."""
     step = slice(1, None, 2) if supersample == 2 else slice(None)
 
     def spread(values: np.ndarray) -> np.ndarray:
@@ -172,8 +172,8 @@ def _annotate(surface: Surface, person: Person, camera: Camera, supersample: int
 
     landmarks = load_landmarks()
     places = person.landmarks
-    if camera.is_mirroring:
-        places = places[landmarks.mirror_index]
+    if camera.is_flip:
+        places = places[landmarks.flip_indices]
     depth = spread(surface.depth)
     xy, z = camera.project(places)
     return Scene(

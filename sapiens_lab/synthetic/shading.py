@@ -1,4 +1,4 @@
-"""Colour the foreground: albedo by material, then diffuse, ambient and glossy light."""
+"""Color the foreground: albedo by material, then diffuse, ambient and glossy light."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _SKIN_GLOSS, _MATT = (0.10, 18), (0.02, 18)
 def shade(
     surface: Surface, look: Look, light: Light, shadows: ShadowMap | None, camera: Camera
 ) -> F32:
-    """Return linear colours ``(P, 3)`` of the foreground pixels."""
+    """Return linear colors ``(P, 3)`` of the foreground pixels."""
     normal = surface.normal
-    towards = (camera.R @ light.direction).astype(np.float32)
+    toward = (camera.R @ light.direction).astype(np.float32)
     up = camera.R[:, 1].astype(np.float32)
     lit: F32 | float = 1.0
     if shadows is not None:
         world = product(surface.position - camera.t, camera.R)
         world += product(normal, camera.R) * np.float32(0.012)
         lit = light.shade + (1 - light.shade) * shadows.lit(world)
-    diffuse = np.clip(along(normal, towards), 0, 1) * lit
+    diffuse = np.clip(along(normal, toward), 0, 1) * lit
     sky = 0.775 + 0.225 * along(normal, up)  # 0.55 seen from below .. 1 from above
     brightness = (light.ambient * sky + light.key * diffuse).astype(np.float32)
     gloss, exponent = _gloss_tables()
-    half = unit(towards - unit(surface.position))
+    half = unit(toward - unit(surface.position))
     facing = np.clip(dot(normal, half), 1e-4, 1)
     glint = gloss[surface.material] * facing ** exponent[surface.material] * lit
     color = albedo(surface, look) * brightness[:, None] * light.tint + glint[:, None]
@@ -58,7 +58,7 @@ def shade(
 
 
 def albedo(surface: Surface, look: Look) -> F32:
-    """Return the surface's own colours ``(P, 3)``."""
+    """Return the surface's own colors ``(P, 3)``."""
     material, canonical = surface.material, surface.canonical
     color = _flat_colors(look)[material]
     for kind, cloth in ((Material.TOP, look.top), (Material.BOTTOM, look.bottom)):
@@ -76,7 +76,7 @@ def albedo(surface: Surface, look: Look) -> F32:
 
 
 def _flat_colors(look: Look) -> F32:
-    """Return one colour for each material, ``(materials, 3)``."""
+    """Return one color for each material, ``(materials, 3)``."""
     table = np.tile(look.skin, (len(Material), 1))
     lip = look.skin * (1 - look.lip) + _LIP_RED * look.lip
     table[Material.UPPER_LIP] = table[Material.LOWER_LIP] = lip

@@ -1,6 +1,6 @@
 """Independent random numbers for each aspect of a scene.
 
-Every aspect draws from its own generator, so that another camera or picture size changes nothing
+Every aspect draws from its own generator, so that another camera or image size changes nothing
 else, and a new draw in one aspect leaves the others as they were.
 """
 

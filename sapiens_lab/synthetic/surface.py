@@ -16,21 +16,21 @@ from sapiens_lab.synthetic.regions import load_regions
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Surface:
-    """The ``P`` foreground pixels of a picture, row by row."""
+    """The ``P`` foreground pixels of an image, row by row."""
 
     mask: Bool  # (H, W) where they are
     depth: F32  # (P,) [m]
-    normal: F32  # (P, 3) camera frame, unit, towards the viewer
+    normal: F32  # (P, 3) camera frame, unit, toward the viewer
     position: F32  # (P, 3) camera frame [m]
     canonical: F32  # (P, 3) place on the canonical body
     tone: F32  # (P,)
     material: U8  # (P,)
     pixel: float  # [m] typical size of a pixel on the surface
-    part: U8  # (P,) class id, left and right as seen (exchanged by a mirroring camera)
+    part: U8  # (P,) class id, left and right as seen (exchanged by a flipping camera)
 
 
 def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Surface:
-    """Rasterise a person and look up everything about the surface behind each pixel."""
+    """Rasterize a person and look up everything about the surface behind each pixel."""
     mesh = person.mesh
     xy, z = camera.project(mesh.vertices)
     seen = rasterize(
@@ -40,7 +40,7 @@ def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Su
         camera.size,
         cut=mesh.cut,
         cull=mesh.cull,
-        mirrored=camera.is_mirroring,
+        flipped=camera.is_flip,
         backend=backend,
     )
     mask = seen.triangle >= 0
@@ -54,8 +54,8 @@ def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Su
     material = _materials(person, triangle, corners, weights)
     y, x = np.nonzero(mask)
     rays = camera.rays(np.stack([x, y], 1).astype(np.float32))
-    normal = _towards_viewer(product(at[:, :3], camera.R.T), rays)
-    on_left = (canonical[:, 0] > 0) != camera.is_mirroring
+    normal = _toward_viewer(product(at[:, :3], camera.R.T), rays)
+    on_left = (canonical[:, 0] > 0) != camera.is_flip
     return Surface(
         mask=mask,
         depth=depth,
@@ -69,7 +69,7 @@ def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Su
     )
 
 
-def _towards_viewer(normal: F32, rays: F32) -> F32:
+def _toward_viewer(normal: F32, rays: F32) -> F32:
     """Scale to unit length, and turn round what faces away: the inside of an open garment."""
     normal = unit(normal)
     away = dot(normal, rays) > np.float32(0.15) * np.sqrt(dot(rays, rays))

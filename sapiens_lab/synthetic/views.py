@@ -40,7 +40,7 @@ class ViewSource(Protocol):
         """(height, width)."""
 
     @property
-    def labelled(self) -> bool:
+    def labeled(self) -> bool:
         """Whether views carry part labels and keypoints."""
 
     def settings(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class PeopleViews:
         return self.source.image_size
 
     @property
-    def labelled(self) -> bool:
+    def labeled(self) -> bool:
         """People have parts and keypoints."""
         return True
 

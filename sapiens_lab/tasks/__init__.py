@@ -1,1 +1,1 @@
-"""What the loss compares, what an output means in the source picture, what the metric sees."""
+"""What the loss compares, what an output means in the source image, what the metric sees."""

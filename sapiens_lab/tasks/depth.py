@@ -17,9 +17,9 @@ from sapiens_lab.tasks.to_source import to_source, upsample
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DepthPrediction:
-    """The depth of every pixel of a source picture."""
+    """The depth of every pixel of a source image."""
 
-    depth: Tensor  # (H, W) float32, larger is farther; 0..1 if relative, metres if metric
+    depth: Tensor  # (H, W) float32, larger is farther; 0..1 if relative, meters if metric
 
 
 class DepthTask(Task):
@@ -27,10 +27,10 @@ class DepthTask(Task):
 
     Args:
         loss: called with depth ``(B, 1, H, W)``, its target and where that is valid.
-        metrics: called with depth ``(H, W)`` of one picture, its target and where that is valid.
+        metrics: called with depth ``(H, W)`` of one image, its target and where that is valid.
         kind: ``relative`` learns depth scaled to 0 (nearest) .. 1 (farthest) over the person, anew
-            in every crop; ``metric`` learns metres.
-        flip_test: average with the depth of the mirrored picture.
+            in every crop; ``metric`` learns meters.
+        flip_test: average with the depth of the flipped image.
     """
 
     name = "depth"
@@ -56,9 +56,9 @@ class DepthTask(Task):
         preds = upsample(output, (target.shape[-2], target.shape[-1]))
         return loss_terms(self.loss(preds, target, batch.depth_valid), "depth")
 
-    def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
+    def average_flipped(self, output: Tensor, flipped: Tensor) -> Tensor:
         """Return the mean depth."""
-        return (output + mirrored.flip(-1)) / 2
+        return (output + flipped.flip(-1)) / 2
 
     def predict(self, output: Tensor, batch: Batch) -> list[DepthPrediction]:
         """Return the depth of every source pixel."""
@@ -91,7 +91,7 @@ def relative_depth(depth: Tensor, valid: Tensor) -> Tensor:
     """Scale depth ``(B, 1, H, W)`` to 0..1 between the nearest and the farthest valid pixel.
 
     The official target (``GenerateDepthTarget``), with two faults not repeated: a crop whose valid
-    pixels all have one depth gets 0, not metres; invalid pixels get 0, not a sentinel.
+    pixels all have one depth gets 0, not meters; invalid pixels get 0, not a sentinel.
     """
     flat, seen = depth.float().flatten(1), valid.flatten(1)
     infinity = torch.inf

@@ -52,13 +52,12 @@ class MultiTask(Task):
             for term, value in task.compute_loss(output[name], batch).items()
         }
 
-    def average_mirrored(
-        self, output: Mapping[str, Any], mirrored: Mapping[str, Any]
+    def average_flipped(
+        self, output: Mapping[str, Any], flipped: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Let every task average its own."""
         return {
-            name: task.average_mirrored(output[name], mirrored[name])
-            for name, task in self._named()
+            name: task.average_flipped(output[name], flipped[name]) for name, task in self._named()
         }
 
     def predict(self, output: Mapping[str, Any], batch: Batch) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from sapiens_lab.tasks.to_source import to_source, upsample
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NormalPrediction:
-    """The direction of the surface at every pixel of a source picture."""
+    """The direction of the surface at every pixel of a source image."""
 
     normal: Tensor  # (3, H, W) float32 of unit length: x right, y down, z away from the viewer
 
@@ -24,7 +24,7 @@ class NormalTask(Task):
     """Learn unit normals of the person's pixels.
 
     The loss is called with vectors ``(B, 3, H, W)``, their target and where that is valid; metrics
-    with the same of one picture.
+    with the same of one image.
     """
 
     name = "normal"
@@ -36,9 +36,9 @@ class NormalTask(Task):
         preds = upsample(output, (batch.normal.shape[-2], batch.normal.shape[-1]))
         return loss_terms(self.loss(preds, batch.normal, batch.normal_valid), "normal")
 
-    def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
-        """Return the mean vector; in a mirror x points the other way."""
-        back = mirrored.flip(-1) * mirrored.new_tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
+    def average_flipped(self, output: Tensor, flipped: Tensor) -> Tensor:
+        """Return the mean vector; under a horizontal flip x points the other way."""
+        back = flipped.flip(-1) * flipped.new_tensor([-1.0, 1.0, 1.0]).view(1, 3, 1, 1)
         return (output + back) / 2
 
     def predict(self, output: Tensor, batch: Batch) -> list[NormalPrediction]:

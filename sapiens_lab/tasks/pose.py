@@ -1,4 +1,4 @@
-"""Top-down 2D pose: one person in, one heatmap a keypoint out (Sapiens paper, section 3.2)."""
+"""Top-down 2D pose: one person in, one heatmap per keypoint out (Sapiens paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PosePrediction:
 
 
 class PoseTask(Task):
-    """Learn heatmaps, read keypoints off them, measure them in the source picture.
+    """Learn heatmaps, read keypoints off them, measure them in the source image.
 
     Args:
         skeleton: the keypoint set, by name, path or value.
@@ -36,7 +36,7 @@ class PoseTask(Task):
         metrics: ``OksAP``, or metrics that compare points (``PCK``, ``NME``).
         sigma: deviation of the target's Gaussian in heatmap pixels. ``None`` keeps the official
             proportion, 6 on maps of 256 rows, but not less than 1.5.
-        flip_test: average the heatmaps with those of the mirrored picture (official: yes).
+        flip_test: average the heatmaps with those of the flipped image (official: yes).
     """
 
     name = "pose"
@@ -51,8 +51,8 @@ class PoseTask(Task):
         flip_test: bool = True,
     ) -> None:
         self.skeleton = Skeleton.load(skeleton)
-        can_mirror = self.skeleton.mirror_index is not None
-        super().__init__(loss=loss, metrics=metrics, flip_test=flip_test and can_mirror)
+        can_flip = self.skeleton.flip_indices is not None
+        super().__init__(loss=loss, metrics=metrics, flip_test=flip_test and can_flip)
         self.sigma = sigma
 
     def bind(self, dataset: Any, *, partial: bool) -> None:
@@ -72,19 +72,19 @@ class PoseTask(Task):
                 metric.set_ground_truth(dataset.ground_truth(), only_seen=partial)
 
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Compare heatmaps ``(B, K, h, w)`` with those of the labelled keypoints."""
+        """Compare heatmaps ``(B, K, h, w)`` with those of the labeled keypoints."""
         assert batch.keypoints is not None
         assert batch.visible is not None
         target, weight = self._codec(batch, output).encode(batch.keypoints, batch.visible)
         return {"heatmap": self.loss(output, target, weight)}
 
-    def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
+    def average_flipped(self, output: Tensor, flipped: Tensor) -> Tensor:
         """Return the mean heatmap; left and right change places."""
-        assert self.skeleton.mirror_index is not None
-        return (output + flip_heatmaps(mirrored, self.skeleton.mirror_index)) / 2
+        assert self.skeleton.flip_indices is not None
+        return (output + flip_heatmaps(flipped, self.skeleton.flip_indices)) / 2
 
     def predict(self, output: Tensor, batch: Batch) -> list[PosePrediction]:
-        """Find every heatmap's peak and move it to the source picture."""
+        """Find every heatmap's peak and move it to the source image."""
         xy, scores = (t.cpu().numpy() for t in self._codec(batch, output).decode(output))
         return [
             PosePrediction(keypoints=meta.to_source(xy[i]).astype(np.float32), scores=scores[i])

@@ -18,10 +18,10 @@ from sapiens_lab.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
-    """A reconstruction to look at; all in grey levels 0..255, input frame."""
+class ReconstructionImages:
+    """A reconstruction to look at; all in pixel values in [0, 255], input frame."""
 
-    masked: Tensor  # (3, H, W) the hidden patches grey
+    masked: Tensor  # (3, H, W) the hidden patches gray
     reconstructed: Tensor  # (3, H, W) every patch as predicted
     pasted: Tensor  # (3, H, W) the hidden patches as predicted, the others as they are
 
@@ -31,7 +31,7 @@ class PretrainTask(Task):
 
     Args:
         loss: called with predicted patches, true patches and which of them were hidden.
-        normalized: the loss compares patches by their own contrast, so pictures of predictions
+        normalized: the loss compares patches by their own contrast, so images of predictions
             need the true patches' statistics, as the paper's figures do.
     """
 
@@ -46,8 +46,8 @@ class PretrainTask(Task):
         patches = patchify(output.image, patch_size_of(output))
         return {"reconstruction": self.loss(output.patches, patches, output.hidden)}
 
-    def predict(self, output: Reconstruction, batch: Batch) -> list[Picture]:
-        """Return pictures of what was hidden and of what was made of it."""
+    def predict(self, output: Reconstruction, batch: Batch) -> list[ReconstructionImages]:
+        """Return images of what was hidden and of what was made of it."""
         return reconstruct(output, normalized=self.normalized)
 
     def update_metrics(self, predictions: Sequence[Any], batch: Batch) -> None:
@@ -59,8 +59,8 @@ def patch_size_of(output: Reconstruction) -> int:
     return math.isqrt(output.patches.shape[-1] // 3)
 
 
-def reconstruct(output: Reconstruction, *, normalized: bool = True) -> list[Picture]:
-    """Turn an output into pictures.
+def reconstruct(output: Reconstruction, *, normalized: bool = True) -> list[ReconstructionImages]:
+    """Turn an output into images.
 
     Args:
         output: of a ``MaskedAutoencoder``.
@@ -80,8 +80,11 @@ def reconstruct(output: Reconstruction, *, normalized: bool = True) -> list[Pict
         torch.where(hidden, predicted, true),
     )
     scale = [output.image.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD)]
-    pictures = [
+    images = [
         (unpatchify(layer, grid) * scale[1] + scale[0]).clamp(0, 255).round().to(torch.uint8)
         for layer in layers
     ]
-    return [Picture(masked=a, reconstructed=b, pasted=c) for a, b, c in zip(*pictures, strict=True)]
+    return [
+        ReconstructionImages(masked=a, reconstructed=b, pasted=c)
+        for a, b, c in zip(*images, strict=True)
+    ]

@@ -24,19 +24,19 @@ _LOOKED_AT = 200  # masks
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PartPrediction:
-    """The class of every pixel of a source picture."""
+    """The class of every pixel of a source image."""
 
     labels: Tensor  # (H, W) uint8, on the model's device
 
 
 class SegmentationTask(Task):
-    """Learn a class for every pixel, measured at the size of the source picture.
+    """Learn a class for every pixel, measured at the size of the source image.
 
     Args:
         parts: the class list, by name, path or value.
         loss: called with logits ``(B, C, H, W)`` at the labels' size and labels ``(B, H, W)``.
-        metrics: called with class ids ``(H, W)`` of one picture, predicted and true.
-        flip_test: average the logits with those of the mirrored picture.
+        metrics: called with class ids ``(H, W)`` of one image, predicted and true.
+        flip_test: average the logits with those of the flipped image.
     """
 
     name = "segmentation"
@@ -50,11 +50,11 @@ class SegmentationTask(Task):
         flip_test: bool = False,
     ) -> None:
         self.parts = Parts.load(parts)
-        can_mirror = self.parts.mirror_index is not None
-        super().__init__(loss=loss, metrics=metrics, flip_test=flip_test and can_mirror)
+        can_flip = self.parts.flip_indices is not None
+        super().__init__(loss=loss, metrics=metrics, flip_test=flip_test and can_flip)
 
     def bind(self, dataset: Any, *, partial: bool) -> None:
-        """Check that the data are labelled with the task's classes.
+        """Check that the data are labeled with the task's classes.
 
         Raises:
             ValueError: the data set has other classes.
@@ -90,11 +90,11 @@ class SegmentationTask(Task):
         logits = upsample(output, (batch.labels.shape[-2], batch.labels.shape[-1]))
         return loss_terms(self.loss(logits, batch.labels.long()), "cross_entropy")
 
-    def average_mirrored(self, output: Tensor, mirrored: Tensor) -> Tensor:
+    def average_flipped(self, output: Tensor, flipped: Tensor) -> Tensor:
         """Return the mean logits; left and right change places."""
-        assert self.parts.mirror_index is not None
-        order = torch.as_tensor(self.parts.mirror_index, device=output.device)
-        return (output + mirrored.flip(-1)[:, order]) / 2
+        assert self.parts.flip_indices is not None
+        order = torch.as_tensor(self.parts.flip_indices, device=output.device)
+        return (output + flipped.flip(-1)[:, order]) / 2
 
     def predict(self, output: Tensor, batch: Batch) -> list[PartPrediction]:
         """Return the likeliest class of every source pixel."""

@@ -1,4 +1,4 @@
-"""What a task says of an output: its loss, its meaning in the source picture, its numbers.
+"""What a task says of an output: its loss, its meaning in the source image, its numbers.
 
 A task is a plain module without a training loop, so it serves a notebook, and several tasks can
 share one encoder. ``Learner`` runs the loop and calls the methods below.
@@ -18,14 +18,14 @@ from sapiens_lab.data.sample import Batch
 class Task(nn.Module):
     """Base of all tasks: override ``compute_loss``, ``predict`` and ``update_metrics``.
 
-    With ``flip_test`` the learner also runs the mirrored pictures when evaluating and hands both
-    outputs to ``average_mirrored``.
+    With ``flip_test`` the learner also runs the flipped images when evaluating and hands both
+    outputs to ``average_flipped``.
 
     Args:
         loss: what ``compute_loss`` calls.
         metrics: named metrics; each computes a dict of numbers. A number that is undefined is left
             out of it and explained in the metric's ``undefined``.
-        flip_test: average the output with that of the mirrored picture when evaluating.
+        flip_test: average the output with that of the flipped image when evaluating.
     """
 
     name: str  # as exports and people call it
@@ -39,19 +39,19 @@ class Task(nn.Module):
         self.metrics = nn.ModuleDict(dict(metrics))
 
     def compute_loss(self, output: Any, batch: Batch) -> dict[str, Tensor]:
-        """Return the named, weighted terms of the loss; their sum is minimised."""
+        """Return the named, weighted terms of the loss; their sum is minimized."""
         raise NotImplementedError
 
     def predict(self, output: Any, batch: Batch) -> Sequence[Any]:
-        """Return one prediction a sample, in the source picture."""
+        """Return one prediction a sample, in the source image."""
         raise NotImplementedError
 
     def update_metrics(self, predictions: Sequence[Any], batch: Batch) -> None:
         """Show the metrics one batch."""
         raise NotImplementedError
 
-    def average_mirrored(self, output: Any, mirrored: Any) -> Any:
-        """Return the mean of an output and that of the mirrored pictures, mirrored back."""
+    def average_flipped(self, output: Any, flipped: Any) -> Any:
+        """Return the mean of an output and that of the flipped images, flipped back."""
         raise NotImplementedError
 
     def study(self, dataset: Any) -> None:

@@ -1,4 +1,4 @@
-"""From the network's map to the source picture: what every dense task does with its output."""
+"""From the network's map to the source image: what every dense task does with its output."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sapiens_lab.data.sample import Meta
 
 
 def upsample(output: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize maps ``(B, C, h, w)`` to (height, width), bilinear with half-pixel centres."""
+    """Resize maps ``(B, C, h, w)`` to (height, width), bilinear with half-pixel centers."""
     if output.shape[-2:] == size:
         return output
     return F.interpolate(output, size=size, mode="bilinear", align_corners=False)
 
 
 def to_source(output: Tensor, meta: Meta, input_size: tuple[int, int]) -> Tensor:
-    """Sample one map ``(C, h, w)`` at every pixel of its source picture.
+    """Sample one map ``(C, h, w)`` at every pixel of its source image.
 
     The map is first brought to the input's size, as the official evaluation does, and then moved
     by the inverse of ``meta.matrix``. Source pixels that the network has not seen get the value

@@ -1,4 +1,4 @@
-"""What a run shows and leaves behind: pictures, a line an epoch, a table, its numbers."""
+"""What a run shows and leaves behind: images, a line an epoch, a table, its numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sapiens_lab.data.sample import Batch
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.masking import RandomMasking
 from sapiens_lab.training.learner import Learner
-from sapiens_lab.visualize.pose import Picture, View, grid
+from sapiens_lab.visualize.pose import ImageArray, View, grid
 
 
 class ProgressBar(RichProgressBar):
@@ -41,7 +41,7 @@ class FirstBatch(Callback):
 
     Args:
         view: draws the targets.
-        path: of the picture.
+        path: of the image.
         num_samples: at most so many.
     """
 
@@ -52,23 +52,23 @@ class FirstBatch(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Write the picture once."""
+        """Write the image once."""
         if self._done or not trainer.is_global_zero:
             return
         self._done = True
-        pictures = [
-            picture
+        images = [
+            image
             for i in range(min(self.num_samples, len(batch)))
-            for picture in (self.view.plain(batch, i), self.view.target(batch, i))
-            if picture is not None
+            for image in (self.view.plain(batch, i), self.view.target(batch, i))
+            if image is not None
         ]
-        write_picture(self.path, grid([pictures[i : i + 8] for i in range(0, len(pictures), 8)]))
+        write_image(self.path, grid([images[i : i + 8] for i in range(0, len(images), 8)]))
 
 
 class SampleGrid(Callback):
     """After every validation, write input, truth and prediction of the same few samples.
 
-    The picture also goes to TensorBoard and Weights & Biases where these are on.
+    The image also goes to TensorBoard and Weights & Biases where these are on.
 
     Args:
         view: draws truth and prediction.
@@ -78,7 +78,7 @@ class SampleGrid(Callback):
 
     def __init__(self, view: View, *, folder: str, num_samples: int = 8) -> None:
         self.view, self.folder, self.num_samples = view, Path(folder), num_samples
-        self._rows: list[list[Picture]] = []
+        self._rows: list[list[ImageArray]] = []
 
     def _collect(self, trainer: L.Trainer, outputs: Sequence[Any], batch: Batch) -> None:
         if not trainer.is_global_zero:
@@ -89,7 +89,7 @@ class SampleGrid(Callback):
                 self.view.target(batch, i),
                 self.view.prediction(batch, i, outputs[i]),
             )
-            self._rows.append([picture for picture in columns if picture is not None])
+            self._rows.append([image for image in columns if image is not None])
 
     def _write(self, trainer: L.Trainer, name: str) -> None:
         rows, self._rows = self._rows, []
@@ -99,9 +99,9 @@ class SampleGrid(Callback):
                 rows[i] + (rows[i + half] if i + half < len(rows) else []) for i in range(half)
             ]
             titles = self.view.titles * (1 if len(rows) == half else 2)
-            picture = grid(pairs, titles=titles)
-            write_picture(self.folder / f"{name}.png", picture)
-            _send(trainer, picture)
+            image = grid(pairs, titles=titles)
+            write_image(self.folder / f"{name}.png", image)
+            _send(trainer, image)
 
     def on_validation_batch_end(
         self,
@@ -116,13 +116,13 @@ class SampleGrid(Callback):
         self._collect(trainer, outputs["predictions"], batch)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the picture."""
+        """Write the image."""
         self._write(trainer, f"epoch_{trainer.current_epoch + 1:04d}")
 
     on_test_batch_end = on_validation_batch_end
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the picture."""
+        """Write the image."""
         self._write(trainer, "test")
 
 
@@ -183,7 +183,7 @@ class EpochLine(Callback):
 
 
 class MaskingSchedule(Callback):
-    """Change the share of hidden patches over a run of masked pretraining, in a straight line.
+    """Change the fraction of hidden patches over a run of masked pretraining, in a straight line.
 
     Validation hides what the config says, always the same, so that its losses can be compared.
 
@@ -192,7 +192,7 @@ class MaskingSchedule(Callback):
         end: share at the last step.
 
     Raises:
-        ValueError: a share does not lie between 0 and 1.
+        ValueError: a fraction does not lie between 0 and 1.
     """
 
     def __init__(self, *, start: float, end: float) -> None:
@@ -211,14 +211,14 @@ class MaskingSchedule(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Set the share of this step."""
+        """Set the fraction of this step."""
         done = trainer.global_step / max(1, int(trainer.estimated_stepping_batches) - 1)
         ratio = self.start + (self.end - self.start) * min(done, 1.0)
         self._masking(pl_module).fix(ratio)
         pl_module.log("masking_ratio", ratio, batch_size=1)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Go back to the share of the config."""
+        """Go back to the fraction of the config."""
         masking = self._masking(pl_module)
         if self._configured is not None:
             masking.low, masking.high = self._configured
@@ -303,20 +303,20 @@ class Report(Callback):
         self.path.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def write_picture(path: Path, picture: Picture) -> None:
-    """Write an RGB picture as PNG, making its folder."""
+def write_image(path: Path, image: ImageArray) -> None:
+    """Write an RGB image as PNG, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
 
-def _send(trainer: L.Trainer, picture: Picture) -> None:
+def _send(trainer: L.Trainer, image: ImageArray) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(
-                "predictions", picture, trainer.global_step, dataformats="HWC"
+                "predictions", image, trainer.global_step, dataformats="HWC"
             )
         elif isinstance(logger, WandbLogger):
-            logger.log_image("predictions", [picture], step=trainer.global_step)
+            logger.log_image("predictions", [image], step=trainer.global_step)
 
 
 def _numbers(trainer: L.Trainer, prefix: str) -> dict[str, float]:

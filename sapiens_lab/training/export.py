@@ -11,9 +11,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from sapiens_lab.data.crops import Stretch
+from sapiens_lab.data.crops import Resize
 from sapiens_lab.data.datamodule import DataModule
-from sapiens_lab.data.transforms import PadBox
+from sapiens_lab.data.transforms import ExpandBox
 from sapiens_lab.training.learner import Learner
 from sapiens_lab.training.lora import lora_scale, merge_lora
 from sapiens_lab.weights.model import save_model
@@ -45,11 +45,11 @@ class Export(Callback):
 
 
 def frame_of(data: DataModule) -> dict[str, Any]:
-    """Say how the evaluation lays a picture into the input, as plain values."""
+    """Say how the evaluation lays an image into the input, as plain values."""
     steps = data.transforms("eval")
-    if any(isinstance(step, Stretch) for step in steps):
-        return {"frame": "stretch"}  # the whole picture, whatever its aspect
-    padding = [step.factor for step in steps if isinstance(step, PadBox)]
+    if any(isinstance(step, Resize) for step in steps):
+        return {"frame": "stretch"}  # the whole image, whatever its aspect
+    padding = [step.factor for step in steps if isinstance(step, ExpandBox)]
     return {"frame": "box", "box_padding": padding[0] if padding else 1.0}
 
 

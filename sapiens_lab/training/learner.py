@@ -28,10 +28,10 @@ class Learner(L.LightningModule):
     """Fit a model to a task.
 
     Args:
-        model: pictures ``(B, 3, H, W)`` uint8 -> the output that the task understands.
+        model: images ``(B, 3, H, W)`` uint8 -> the output that the task understands.
         task: loss, meaning and metrics of the output.
         optimizer: called with the model.
-        scheduler: called with the optimiser and ``num_steps``; steps after every batch.
+        scheduler: called with the optimizer and ``num_steps``; steps after every batch.
         seed: of what the model draws in training (dropout, masks).
         compile: run the model through ``torch.compile``; checkpoints stay the same.
     """
@@ -119,7 +119,7 @@ class Learner(L.LightningModule):
             mean = self._means.setdefault(name, MeanMetric().to(self.device))
             mean.update(value, weight=len(batch))
         if self.task.flip_test:
-            output = self.task.average_mirrored(output, self.model(batch.image.flip(-1)))
+            output = self.task.average_flipped(output, self.model(batch.image.flip(-1)))
         predictions = self.task.predict(output, batch)
         self.task.update_metrics(predictions, batch)
         return predictions
@@ -157,7 +157,7 @@ class Learner(L.LightningModule):
             )
             return
         for parameter in parameters:
-            parameter.grad = None  # the optimiser leaves it, its moments and its decay alone
+            parameter.grad = None  # the optimizer leaves it, its moments and its decay alone
         self._skipped += 1
         step, shown = self.trainer.global_step, ", ".join(self._samples[:4])
         log.warning(
@@ -173,10 +173,10 @@ class Learner(L.LightningModule):
                 "lengthen scheduler.warmup, or look at the samples named above"
             )
 
-    # ---- optimiser and checkpoint ----------------------------------------------------------------
+    # ---- optimizer and checkpoint ----------------------------------------------------------------
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimiser and, where there is one, the schedule over the whole run."""
+        """Build the optimizer and, where there is one, the schedule over the whole run."""
         optimizer = self._make_optimizer(self.model)
         if self._make_scheduler is None:
             return optimizer

@@ -1,7 +1,7 @@
-"""The optimiser of Sapiens fine-tuning: AdamW, each layer slower than the one above it.
+"""The optimizer of Sapiens fine-tuning: AdamW, each layer slower than the one above it.
 
 Layer-wise decay is from BEiT (Bao et al., 2022); the groups follow the official constructor
-(sapiens_v1 reference, section 7.2). Schedules are functions of the share of the run that is done,
+(sapiens_v1 reference, section 7.2). Schedules are functions of the finished fraction of the run,
 so a recipe keeps its shape when the run gets longer or shorter.
 """
 
@@ -35,7 +35,7 @@ def adamw(
 
     With ``L`` blocks in the backbone, the embeddings are layer 0, block ``i`` is layer ``i + 1``
     and everything else (final norm, head) is layer ``L + 1``; layer ``n`` learns at
-    ``lr * layer_decay ** (L + 1 - n)``. Vectors, biases, position tables and tokens are not
+    ``lr * layer_decay ** (L + 1 - n)``. Vectors, biases, positional embeddings and tokens are not
     decayed.
 
     Args:
@@ -46,7 +46,7 @@ def adamw(
         layer_decay: factor from a layer to the one below; ``None`` or 1 treats all alike.
 
     Returns:
-        The optimiser; each group also has ``name``, e.g. ``layer_03_decay``.
+        The optimizer; each group also has ``name``, e.g. ``layer_03_decay``.
 
     Raises:
         ValueError: nothing is trainable.
@@ -95,8 +95,8 @@ def warmup_cosine(
 
     Args:
         optimizer: its groups keep their ratios.
-        num_steps: optimiser steps of the whole run.
-        warmup: below 1 a share of the run, from 1 on a number of steps.
+        num_steps: optimizer steps of the whole run.
+        warmup: below 1 a fraction of the run, from 1 on a number of steps.
         final: factor at the end.
 
     Raises:
@@ -135,13 +135,13 @@ def warmup_multistep(
     milestones: Sequence[float] = (170 / 210, 200 / 210),
     gamma: float = 0.1,
 ) -> LambdaLR:
-    """Rise linearly, then drop by ``gamma`` at each share of the run in ``milestones``.
+    """Rise linearly, then drop by ``gamma`` at each fraction of the run in ``milestones``.
 
     Raises:
         ValueError: the warm-up takes more than half of the run, or a milestone is no share.
     """
     if any(not 0 < milestone < 1 for milestone in milestones):
-        raise ValueError(f"milestones are shares of the run between 0 and 1, not {milestones}")
+        raise ValueError(f"milestones are fractions of the run between 0 and 1, not {milestones}")
 
     def main(step: int) -> float:
         return float(gamma ** sum(step >= milestone * num_steps for milestone in milestones))

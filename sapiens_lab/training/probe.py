@@ -2,8 +2,8 @@
 
 The loss of masked pretraining says how well gaps are filled, not how good the features are. A probe
 asks the features for what they will be used for: a ridge regression from every patch's features, of
-the frozen encoder on whole pictures, to its body part or to the keypoints in it, fitted on a small
-labelled set and measured on a held-out one. It is solved exactly and costs two passes over the set.
+the frozen encoder on whole images, to its body part or to the keypoints in it, fitted on a small
+labeled set and measured on a held-out one. It is solved exactly and costs two passes over the set.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ log = logging.getLogger(__name__)
 
 MAX_CLASSES = 256  # ids of a label map are bytes
 IGNORED = 255
-PCK_SHARE = 0.1  # of the longer side of a person's box
+PCK_THRESHOLD = 0.1  # of the longer side of a person's box
 
 
 class Probe(Callback):
     """Log ``val/probe_*`` beside the loss: mIoU and accuracy of parts, PCK of keypoints.
 
-    What the labelled set has is probed. Numbers are of patches: finer than a patch no probe can
+    What the labeled set has is probed. Numbers are of patches: finer than a patch no probe can
     see, so compare them between epochs and encoders of one patch size only.
 
     Args:
-        train: makes the labelled set on which the probe is fitted.
+        train: makes the labeled set on which the probe is fitted.
         val: makes the one on which it is measured.
-        transforms: named steps from a source picture to the encoder's input, without chance.
+        transforms: named steps from a source image to the encoder's input, without chance.
         every_n_epochs: probe in these epochs, where they validate; and once before the first.
-        batch_size: pictures at once in one process.
+        batch_size: images at once in one process.
         limit: use only the first so many samples of either set.
         penalty: of the ridge, times the mean variance of a feature.
         root: unused here: where a config says once what both sets share.
@@ -77,7 +77,7 @@ class Probe(Callback):
         self._datasets: dict[str, TransformedDataset] = {}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Build the labelled sets and probe the encoder as it is.
+        """Build the labeled sets and probe the encoder as it is.
 
         Raises:
             ValueError: the sets have neither part labels nor keypoints.
@@ -130,7 +130,7 @@ class Probe(Callback):
     def _passes(
         self, split: str, trainer: L.Trainer, pl_module: L.LightningModule
     ) -> Iterator[tuple[Tensor, Batch]]:
-        """Give the features ``(B, D, h, w)`` float32 of this process's share of a set."""
+        """Give the features ``(B, D, h, w)`` float32 of this process's fraction of a set."""
         cv2.setNumThreads(1)
         dataset = self._datasets[split]
         sampler = EpochSampler(
@@ -176,10 +176,10 @@ class Ridge:
         n, x, y, xx, xy = (trainer.strategy.reduce(s, reduce_op="sum") for s in self._sums)
         x, y = x / n, y / n
         covariance = xx / n - torch.outer(x, x)
-        penalised = covariance + penalty * covariance.diagonal().mean().clamp(
+        penalized = covariance + penalty * covariance.diagonal().mean().clamp(
             min=1e-12
         ) * torch.eye(len(x), dtype=x.dtype, device=x.device)
-        weight = torch.linalg.solve(penalised, xy / n - torch.outer(x, y))
+        weight = torch.linalg.solve(penalized, xy / n - torch.outer(x, y))
         return weight.float(), (y - x @ weight).float()
 
 
@@ -192,7 +192,7 @@ class HasStrategy(Protocol):
 
 
 class PartProbe:
-    """The share of every class among a patch's labelled pixels; its answer is the largest."""
+    """The fraction of every class among a patch's labeled pixels; its answer is the largest."""
 
     def __init__(self) -> None:
         self.ridge = Ridge()
@@ -200,7 +200,7 @@ class PartProbe:
 
     def fit(self, features: Tensor, batch: Batch) -> None:
         """Show features ``(B, D, h, w)``."""
-        shares = class_shares(batch, (features.shape[-2], features.shape[-1]))
+        shares = class_fractions(batch, (features.shape[-2], features.shape[-1]))
         rows = features.flatten(2).transpose(1, 2)
         seen = shares.sum(-1) > 0
         self.ridge.add(rows[seen], shares[seen])
@@ -208,7 +208,7 @@ class PartProbe:
     def update(self, responses: Tensor, batch: Batch) -> None:
         """Compare responses ``(B, N, C)`` with the class that most of a patch's pixels have."""
         grid = _grid(batch, responses.shape[1])
-        shares = class_shares(batch, grid)
+        shares = class_fractions(batch, grid)
         seen = shares.sum(-1) > 0
         pair = shares[seen].argmax(-1) * MAX_CLASSES + responses[seen].argmax(-1)
         counts = torch.bincount(pair, minlength=MAX_CLASSES**2)
@@ -231,7 +231,7 @@ class KeypointProbe:
     """Which keypoints lie in a patch; its answer is the middle of the patch that says so loudest.
 
     A point counts as found within a tenth of the longer side of the person's box (PCK), taken to
-    the input picture. Points outside it do not count.
+    the input image. Points outside it do not count.
     """
 
     def __init__(self) -> None:
@@ -258,13 +258,13 @@ class KeypointProbe:
         extents = [
             geometry.max_scale(m.matrix) * float(max(m.bbox[2:] - m.bbox[:2])) for m in batch.meta
         ]
-        limit = PCK_SHARE * middle.new_tensor(extents)[:, None]
+        limit = PCK_THRESHOLD * middle.new_tensor(extents)[:, None]
         near = (middle - batch.keypoints).norm(dim=-1) <= limit
         counts = torch.stack([(near & seen).sum(), seen.sum()])
         self._counts = counts if self._counts is None else self._counts + counts
 
     def compute(self, trainer: HasStrategy) -> dict[str, float]:
-        """Return the share of labelled points that were found."""
+        """Return the fraction of labeled points that were found."""
         assert self._counts is not None
         right, total = trainer.strategy.reduce(self._counts, reduce_op="sum").tolist()
         return {"probe_PCK": right / total} if total else {}
@@ -277,21 +277,21 @@ def has_labels(dataset: TransformedDataset) -> None:
         ValueError: it has neither part labels nor keypoints, or there is none.
     """
     if len(dataset) == 0:
-        raise ValueError(f"probe: the labelled set is empty: {dataset.dataset!r}")
+        raise ValueError(f"probe: the labeled set is empty: {dataset.dataset!r}")
     sampler = EpochSampler(1, shuffle=False)
     sample = dataset[next(iter(sampler))]
     if sample.labels is None and sample.keypoints is None:
         raise ValueError(
             f"probe: {type(dataset.dataset).__name__} has neither part labels nor keypoints "
-            f"({sample.meta.path}); probe a labelled set, with rendered people "
+            f"({sample.meta.path}); probe a labeled set, with rendered people "
             "fields=[keypoints,labels]"
         )
 
 
-def class_shares(batch: Batch, grid: tuple[int, int]) -> Tensor:
-    """Return the share ``(B, N, 256)`` of every class among each patch's labelled pixels.
+def class_fractions(batch: Batch, grid: tuple[int, int]) -> Tensor:
+    """Return the share ``(B, N, 256)`` of every class among each patch's labeled pixels.
 
-    Patches without a labelled pixel have zeros.
+    Patches without a labeled pixel have zeros.
     """
     assert batch.labels is not None
     labels = batch.labels

@@ -220,7 +220,7 @@ def _leaves(node: Any, prefix: str) -> list[str]:
 
 
 def _explain(words: Sequence[str], message: str, known: set[str]) -> str:
-    """Name the override that failed and its nearest neighbours."""
+    """Name the override that failed and its nearest neighbors."""
     keys = {word.split("=", 1)[0] for word in known}
     lines = [message.splitlines()[0]]
     # Hydra quotes the key that it could not set; other words may be right for this experiment.

@@ -1,4 +1,4 @@
-"""Pictures of dense maps: parts in their colours, depth as warmth, normals as a lit surface."""
+"""Images of dense maps: parts in their colors, depth as warmth, normals as a lit surface."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from sapiens_lab import geometry
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.sample import Batch
-from sapiens_lab.visualize.pose import TITLES, Picture, View, photograph
+from sapiens_lab.visualize.pose import TITLES, ImageArray, View, input_image
 
-_OUTSIDE = 100  # grey level of what is not the person (sapiens_v1, 8.4)
+_OUTSIDE = 100  # pixel value of what is not the person (sapiens_v1, 8.4)
 
 
-def color_parts(ids: NDArray[Any], parts: Parts) -> Picture:
-    """Return class ids ``(H, W)`` in the list's colours; ignored pixels are white."""
+def color_parts(ids: NDArray[Any], parts: Parts) -> ImageArray:
+    """Return class ids ``(H, W)`` in the list's colors; ignored pixels are white."""
     table = np.full((256, 3), 255, np.uint8)
     table[: parts.num_classes] = parts.colors
-    colored: Picture = table[ids]
+    colored: ImageArray = table[ids]
     return colored
 
 
-def color_depth(depth: NDArray[Any], valid: NDArray[np.bool_]) -> Picture:
+def color_depth(depth: NDArray[Any], valid: NDArray[np.bool_]) -> ImageArray:
     """Return depth ``(H, W)`` from bright (near) to dark (far), over the valid pixels' range.
 
     The range leaves out half a percent at either end, so that one wild pixel does not take all the
@@ -42,8 +42,8 @@ def color_depth(depth: NDArray[Any], valid: NDArray[np.bool_]) -> Picture:
     return shown
 
 
-def color_normal(normal: NDArray[Any], valid: NDArray[np.bool_]) -> Picture:
-    """Return normals ``(H, W, 3)`` as ``(n + 1) / 2`` of right, up and towards the viewer.
+def color_normal(normal: NDArray[Any], valid: NDArray[np.bool_]) -> ImageArray:
+    """Return normals ``(H, W, 3)`` as ``(n + 1) / 2`` of right, up and toward the viewer.
 
     So a surface that faces the camera is light blue, as people know normal maps; in our frame its
     vector is ``(0, 0, -1)``.
@@ -55,8 +55,8 @@ def color_normal(normal: NDArray[Any], valid: NDArray[np.bool_]) -> Picture:
     return shown
 
 
-def reference_sphere(diameter: int) -> tuple[Picture, NDArray[np.bool_]]:
-    """Return a ball in the colours of its normals ``(d, d, 3)``, and where it is."""
+def reference_sphere(diameter: int) -> tuple[ImageArray, NDArray[np.bool_]]:
+    """Return a ball in the colors of its normals ``(d, d, 3)``, and where it is."""
     y, x = (np.indices((diameter, diameter)) + 0.5) * 2 / diameter - 1
     inside = np.asarray(x * x + y * y < 1)
     z = -np.sqrt(np.clip(1 - x * x - y * y, 0, 1))
@@ -65,45 +65,45 @@ def reference_sphere(diameter: int) -> tuple[Picture, NDArray[np.bool_]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MapView:
-    """What the views of maps share: the photograph, and the size at which it is shown."""
+    """What the views of maps share: the image, and the size at which it is shown."""
 
     titles: ClassVar[tuple[str, ...]] = TITLES
 
-    min_height: int = 256  # smaller pictures are enlarged
+    min_height: int = 256  # smaller images are enlarged
     max_height: int = 512  # larger ones are reduced, or a grid would fill the disk
 
-    def plain(self, batch: Batch, index: int) -> Picture:
+    def plain(self, batch: Batch, index: int) -> ImageArray:
         """Return sample ``index`` as the network sees it."""
-        return self._resized(photograph(batch, index))
+        return self._resized(input_image(batch, index))
 
-    def _resized(self, picture: Picture) -> Picture:
-        height, width = picture.shape[:2]
+    def _resized(self, image: ImageArray) -> ImageArray:
+        height, width = image.shape[:2]
         shown = min(max(height, self.min_height), self.max_height)
         how = cv2.INTER_LINEAR if shown > height else cv2.INTER_AREA
         size = (round(width * shown / height), shown)
-        return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+        return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartsView(_MapView):
-    """Part colours over the picture."""
+    """Part colors over the image."""
 
     parts: str | Parts
     opacity: float = 0.65
 
-    def target(self, batch: Batch, index: int) -> Picture:
+    def target(self, batch: Batch, index: int) -> ImageArray:
         """Return sample ``index`` under its labels."""
         assert batch.labels is not None
         return self._draw(batch, index, batch.labels[index].cpu().numpy().astype(np.uint8))
 
-    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> ImageArray:
         """Return sample ``index`` under the predicted labels."""
         return self._draw(batch, index, _to_input(batch, index, prediction.labels))
 
-    def _draw(self, batch: Batch, index: int, ids: NDArray[np.uint8]) -> Picture:
+    def _draw(self, batch: Batch, index: int, ids: NDArray[np.uint8]) -> ImageArray:
         colors = color_parts(ids, Parts.load(self.parts)).astype(np.float32)
         alpha = np.where(ids > 0, self.opacity, 0.0)[..., None]
-        mixed = alpha * colors + (1 - alpha) * photograph(batch, index)
+        mixed = alpha * colors + (1 - alpha) * input_image(batch, index)
         return self._resized(mixed.round().astype(np.uint8))
 
 
@@ -111,12 +111,12 @@ class PartsView(_MapView):
 class DepthView(_MapView):
     """Depth of the person, near bright; a prediction is shown where the truth is known."""
 
-    def target(self, batch: Batch, index: int) -> Picture:
+    def target(self, batch: Batch, index: int) -> ImageArray:
         """Return the true depth of sample ``index``."""
         assert batch.depth is not None
         return self._resized(color_depth(batch.depth[index, 0].cpu().numpy(), _valid(batch, index)))
 
-    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> ImageArray:
         """Return the predicted depth of sample ``index``."""
         depth = _to_input(batch, index, prediction.depth)
         return self._resized(color_depth(depth, _valid(batch, index)))
@@ -126,23 +126,23 @@ class DepthView(_MapView):
 class NormalView(_MapView):
     """Normals of the person beside a ball that shows the frame; see ``color_normal``."""
 
-    def target(self, batch: Batch, index: int) -> Picture:
+    def target(self, batch: Batch, index: int) -> ImageArray:
         """Return the true normals of sample ``index``."""
         assert batch.normal is not None
         return self._draw(batch.normal[index].cpu().numpy().transpose(1, 2, 0), batch, index)
 
-    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> ImageArray:
         """Return the predicted normals of sample ``index``."""
         return self._draw(_to_input(batch, index, prediction.normal.permute(1, 2, 0)), batch, index)
 
-    def _draw(self, normal: NDArray[Any], batch: Batch, index: int) -> Picture:
+    def _draw(self, normal: NDArray[Any], batch: Batch, index: int) -> ImageArray:
         assert batch.normal_valid is not None
         valid = batch.normal_valid[index, 0].cpu().numpy()
-        picture = self._resized(color_normal(normal, valid))
-        ball, inside = reference_sphere(picture.shape[0] // 8)
-        corner = picture[-ball.shape[0] :, -ball.shape[1] :]
+        image = self._resized(color_normal(normal, valid))
+        ball, inside = reference_sphere(image.shape[0] // 8)
+        corner = image[-ball.shape[0] :, -ball.shape[1] :]
         corner[inside] = ball[inside]
-        return picture
+        return image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,9 +152,9 @@ class ReconstructionView(_MapView):
     titles: ClassVar[tuple[str, ...]] = ("input", "shown | reconstructed | pasted")
 
     def target(self, batch: Batch, index: int) -> None:
-        """Return nothing: the picture is its own truth."""
+        """Return nothing: the image is its own truth."""
 
-    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> ImageArray:
         """Return what was visible, the reconstruction, and the hidden patches pasted."""
         layers = (prediction.masked, prediction.reconstructed, prediction.pasted)
         return np.hstack(
@@ -170,16 +170,16 @@ class SideBySide:
 
     views: Mapping[str, View]
 
-    def plain(self, batch: Batch, index: int) -> Picture:
+    def plain(self, batch: Batch, index: int) -> ImageArray:
         """Return sample ``index`` as the network sees it, once."""
         return next(iter(self.views.values())).plain(batch, index)
 
-    def target(self, batch: Batch, index: int) -> Picture:
+    def target(self, batch: Batch, index: int) -> ImageArray:
         """Return every truth of sample ``index``."""
         truths = [view.target(batch, index) for view in self.views.values()]
         return np.hstack([truth for truth in truths if truth is not None])
 
-    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> ImageArray:
         """Return every prediction of sample ``index``."""
         return np.hstack(
             [view.prediction(batch, index, prediction[name]) for name, view in self.views.items()]
@@ -193,7 +193,7 @@ def _valid(batch: Batch, index: int) -> NDArray[np.bool_]:
 
 
 def _to_input(batch: Batch, index: int, source_map: Any) -> NDArray[Any]:
-    """Move a predicted map ``(H, W)`` or ``(H, W, C)`` from the source picture to the input."""
+    """Move a predicted map ``(H, W)`` or ``(H, W, C)`` from the source image to the input."""
     size = (batch.image.shape[-2], batch.image.shape[-1])
     values = np.ascontiguousarray(source_map.cpu().numpy())
     return geometry.warp(values, batch.meta[index].matrix, size, nearest=True)

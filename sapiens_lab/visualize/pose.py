@@ -1,4 +1,4 @@
-"""Pictures of samples and predictions: arrays in, RGB arrays out. Nothing here trains or writes."""
+"""Images of samples and predictions: arrays in, RGB arrays out. Nothing here trains or writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sapiens_lab import geometry
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.sample import Batch
 
-Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+ImageArray = NDArray[np.uint8]  # (H, W, 3) RGB
 
 TITLES = ("input", "truth", "prediction")
 
@@ -25,87 +25,89 @@ _SUPERSAMPLE = 8  # cv2 draws at 1/8 pixel: its `shift` argument of 3
 class View(Protocol):
     """Draws what one kind of annotation looks like, in the input frame."""
 
-    titles: ClassVar[tuple[str, ...]]  # over the pictures below
+    titles: ClassVar[tuple[str, ...]]  # over the images below
 
-    def plain(self, batch: Batch, index: int) -> Picture:
+    def plain(self, batch: Batch, index: int) -> ImageArray:
         """Return sample ``index`` as the network sees it."""
 
-    def target(self, batch: Batch, index: int) -> Picture | None:
+    def target(self, batch: Batch, index: int) -> ImageArray | None:
         """Return sample ``index`` with its annotation, or nothing where it is its own."""
 
-    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> ImageArray:
         """Return sample ``index`` with a prediction of the task drawn in."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoseView:
-    """Skeletons over the picture. A point that is labelled but hidden is drawn hollow."""
+    """Skeletons over the image. A point that is labeled but hidden is drawn hollow."""
 
     titles: ClassVar[tuple[str, ...]] = TITLES
 
     skeleton: str | Skeleton
     score_threshold: float = 0.3  # predictions below it are left out
-    min_height: int = 256  # smaller pictures are enlarged, or lines would hide them
+    min_height: int = 256  # smaller images are enlarged, or lines would hide them
     max_height: int = 512  # larger ones are reduced, or a grid would fill the disk
 
-    def plain(self, batch: Batch, index: int) -> Picture:
+    def plain(self, batch: Batch, index: int) -> ImageArray:
         """Return sample ``index`` as the network sees it."""
         return self._resized(batch, index)[0]
 
-    def target(self, batch: Batch, index: int) -> Picture:
-        """Return sample ``index`` with its labelled keypoints."""
+    def target(self, batch: Batch, index: int) -> ImageArray:
+        """Return sample ``index`` with its labeled keypoints."""
         assert batch.keypoints is not None
         assert batch.visible is not None
         xy = batch.keypoints[index].cpu().numpy()
         return self._draw(batch, index, xy, batch.visible[index].cpu().numpy())
 
-    def prediction(self, batch: Batch, index: int, prediction: Any) -> Picture:
+    def prediction(self, batch: Batch, index: int, prediction: Any) -> ImageArray:
         """Return sample ``index`` with the predicted keypoints that are sure enough."""
         xy = geometry.apply(batch.meta[index].matrix, prediction.keypoints)
         seen: NDArray[np.int64] = np.where(prediction.scores > self.score_threshold, 2, 0)
         return self._draw(batch, index, xy, seen)
 
-    def _draw(self, batch: Batch, index: int, xy: NDArray[Any], visible: NDArray[Any]) -> Picture:
-        picture, matrix = self._resized(batch, index)
+    def _draw(
+        self, batch: Batch, index: int, xy: NDArray[Any], visible: NDArray[Any]
+    ) -> ImageArray:
+        image, matrix = self._resized(batch, index)
         skeleton = Skeleton.load(self.skeleton)
-        return draw_pose(picture, geometry.apply(matrix, xy), visible, skeleton=skeleton)
+        return draw_pose(image, geometry.apply(matrix, xy), visible, skeleton=skeleton)
 
-    def _resized(self, batch: Batch, index: int) -> tuple[Picture, geometry.Matrix]:
-        picture = photograph(batch, index)
-        height, width = picture.shape[:2]
+    def _resized(self, batch: Batch, index: int) -> tuple[ImageArray, geometry.Matrix]:
+        image = input_image(batch, index)
+        height, width = image.shape[:2]
         shown = min(max(height, self.min_height), self.max_height)
         size = (shown, round(width * shown / height))
         how = cv2.INTER_CUBIC if shown > height else cv2.INTER_AREA
-        resized: Picture = cv2.resize(picture, size[::-1], interpolation=how).astype(np.uint8)
+        resized: ImageArray = cv2.resize(image, size[::-1], interpolation=how).astype(np.uint8)
         return resized, geometry.resize((height, width), size)
 
 
-def photograph(batch: Batch, index: int) -> Picture:
-    """Return the input picture of sample ``index``."""
+def input_image(batch: Batch, index: int) -> ImageArray:
+    """Return the input image of sample ``index``."""
     return np.ascontiguousarray(batch.image[index].cpu().numpy().transpose(1, 2, 0))
 
 
 def draw_pose(
-    picture: Picture, xy: NDArray[Any], visible: NDArray[Any], *, skeleton: Skeleton
-) -> Picture:
-    """Draw one person's links and points in the skeleton's colours.
+    image: ImageArray, xy: NDArray[Any], visible: NDArray[Any], *, skeleton: Skeleton
+) -> ImageArray:
+    """Draw one person's edges and points in the skeleton's colors.
 
     Args:
-        picture: ``(H, W, 3)`` RGB.
+        image: ``(H, W, 3)`` RGB.
         xy: ``(K, 2)`` pixels.
         visible: ``(K,)`` 0 leaves a point out, 1 draws it hollow, 2 full.
-        skeleton: names, links and colours.
+        skeleton: names, edges and colors.
 
     Returns:
-        A new picture; strokes grow with its size.
+        A new image; strokes grow with its size.
     """
-    canvas: Picture = picture.copy()
-    size = max(picture.shape[:2])
+    canvas: ImageArray = image.copy()
+    size = max(image.shape[:2])
     crowded = skeleton.num_keypoints > 40  # faces and hands would drown in thick dots
     radius = size / (260 if crowded else 110) + 0.6
     width = max(1, round(size / 200))
     points = np.round(np.asarray(xy, np.float64) * _SUPERSAMPLE).astype(int)
-    for (a, b), color in zip(skeleton.links, skeleton.link_colors.tolist(), strict=True):
+    for (a, b), color in zip(skeleton.edges, skeleton.edge_colors.tolist(), strict=True):
         if visible[a] and visible[b]:
             cv2.line(canvas, points[a], points[b], color, width, cv2.LINE_AA, shift=3)
     for point, seen, color in zip(points, visible, skeleton.colors.tolist(), strict=True):
@@ -116,19 +118,21 @@ def draw_pose(
     return canvas
 
 
-def grid(rows: Sequence[Sequence[Picture]], *, titles: Sequence[str] = (), gap: int = 4) -> Picture:
-    """Lay pictures of one height out in rows, with a title over each column.
+def grid(
+    rows: Sequence[Sequence[ImageArray]], *, titles: Sequence[str] = (), gap: int = 4
+) -> ImageArray:
+    """Lay images of one height out in rows, with a title over each column.
 
     Args:
-        rows: pictures ``(H, W, 3)`` RGB; a row may be shorter than the others.
+        rows: images ``(H, W, 3)`` RGB; a row may be shorter than the others.
         titles: one a column; none leaves the header out.
-        gap: white pixels between the pictures.
+        gap: white pixels between the images.
 
     Raises:
         ValueError: there is nothing to show.
     """
     if not rows or not rows[0]:
-        raise ValueError("a grid needs at least one picture")
+        raise ValueError("a grid needs at least one image")
     height = rows[0][0].shape[0]
     columns = range(max(len(row) for row in rows))
     widths = [max(row[j].shape[1] for row in rows if j < len(row)) for j in columns]
@@ -138,9 +142,9 @@ def grid(rows: Sequence[Sequence[Picture]], *, titles: Sequence[str] = (), gap: 
         (head + len(rows) * (height + gap) + gap, lefts[-1] + widths[-1] + gap, 3), 255, np.uint8
     )
     for i, row in enumerate(rows):
-        for left, picture in zip(lefts, row, strict=False):
+        for left, image in zip(lefts, row, strict=False):
             top = head + gap + i * (height + gap)
-            sheet[top : top + height, left : left + picture.shape[1]] = picture
+            sheet[top : top + height, left : left + image.shape[1]] = image
     for left, title in zip(lefts, titles, strict=False):
         origin = (left + 2, head - 5)
         cv2.putText(sheet, title, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)

@@ -2,7 +2,7 @@
 
 A checkpoint describes itself: widths, layers and outputs are shapes. Three facts are not in the
 shapes: the number of attention heads (known for the released widths), the patch padding (known by
-task) and, for odd grids, the picture's aspect. They are arguments, and what was assumed is said.
+task) and, for odd grids, the image's aspect. They are arguments, and what was assumed is said.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Architecture:
     num_layers: int
     num_heads: int
     patch_size: int
-    image_size: Size  # of the position table
+    image_size: Size  # of the positional embedding
     class_token: bool
     mlp_ratio: float = 4.0
     patch_padding: int = 0
@@ -153,7 +153,7 @@ def read_architecture(
     Args:
         state: names as in ``weights/names.py``.
         num_heads: attention heads; known for the released widths.
-        image_size: (height, width) of the position table; a square or 4:3 grid by default.
+        image_size: (height, width) of the positional embedding; a square or 4:3 grid by default.
         patch_padding: see ``ViT``.
         decoder_heads: attention heads of a MAE decoder; known for the official one.
 
@@ -183,7 +183,7 @@ def read_architecture(
 
 
 def grid_of(num_patches: int) -> Size | None:
-    """Return the (rows, columns) of a position table: square, or 4:3 as in fine-tuned models."""
+    """Return the (rows, columns) of a positional embedding: square, or 4:3 when fine-tuned."""
     side = math.isqrt(num_patches)
     if side * side == num_patches:
         return side, side
@@ -195,7 +195,7 @@ def _image_size(num_patches: int, patch_size: int) -> Size:
     grid = grid_of(num_patches)
     if grid is None:
         raise ValueError(
-            f"a position table of {num_patches} patches is neither square nor 4:3; give "
+            f"a positional embedding of {num_patches} patches is neither square nor 4:3; give "
             "image_size=(height, width) of the model"
         )
     return grid[0] * patch_size, grid[1] * patch_size

@@ -21,7 +21,7 @@ class Card:
     repo: str  # on the hub
     file: str  # in the repo
     patch_padding: int  # not in the tensors; see ``ViT``
-    licence: str
+    license: str
     outputs: str | None = None  # skeleton or class list, by its shipped name
     metric: str | None = None  # as the file's name has it
     gb: float | None = None  # 1e9 bytes, where known
@@ -40,7 +40,7 @@ def list_models() -> tuple[Card, ...]:
     text = resources.files(__package__).joinpath("catalog.yaml").read_text()
     content: dict[str, Any] = yaml.safe_load(text)
     return tuple(
-        Card(name=name, licence=content["licence"], **values)
+        Card(name=name, license=content["license"], **values)
         for name, values in content["models"].items()
     )
 

@@ -42,12 +42,12 @@ class Weights:
     pose: bool = False  # its decoder was stored as the official pose models store theirs
 
     @property
-    def licence(self) -> str | None:
+    def license(self) -> str | None:
         """The terms of a released model, or those that an export of ours has passed on."""
         if self.card is not None:
-            return self.card.licence
-        licence = self.config.get("task", {}).get("licence")
-        return None if licence is None else str(licence)
+            return self.card.license
+        license = self.config.get("task", {}).get("license")
+        return None if license is None else str(license)
 
 
 def read_weights(source: str | Path) -> Weights:

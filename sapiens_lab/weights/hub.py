@@ -1,6 +1,6 @@
 """From a name to a file on this machine: released models and the hub, through its own client.
 
-The client keeps the cache, continues broken downloads, shows the progress and honours
+The client keeps the cache, continues broken downloads, shows the progress and honors
 ``HF_ENDPOINT``, ``HF_HOME`` and ``HF_HUB_OFFLINE``. What is added here is what a person needs to
 know when it fails.
 """
@@ -80,7 +80,7 @@ def fetch(card: Card) -> Path:
             f"{path} is not the released {card.name}: its checksum is another. Delete it and "
             "download it again"
         )
-    _show_licence(card)
+    _show_license(card)
     return path
 
 
@@ -134,13 +134,13 @@ def _check_room(card: Card) -> None:
         )
 
 
-def _show_licence(card: Card) -> None:
+def _show_license(card: Card) -> None:
     """Say once on this machine under which terms the weights come."""
-    marker = Path(constants.HF_HUB_CACHE) / f".sapiens_lab_{card.licence}"
+    marker = Path(constants.HF_HUB_CACHE) / f".sapiens_lab_{card.license}"
     if not marker.exists():
         log.warning(
             "the weights of %s are licensed %s (see %s): for non-commercial use. What you train "
-            "from them keeps these terms. This is said once.", card.name, card.licence, card.page,
+            "from them keeps these terms. This is said once.", card.name, card.license, card.page,
         )  # fmt: skip
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()

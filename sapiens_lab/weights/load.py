@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from sapiens_lab.models.pos_embed import resize_positions
+from sapiens_lab.models.pos_embed import resize_pos_embed
 from sapiens_lab.weights.architecture import describe_encoder, grid_of
 from sapiens_lab.weights.files import State, Weights, read_weights
 
@@ -21,11 +21,11 @@ class LoadReport:
     """What became of every tensor."""
 
     source: str
-    licence: str | None = None  # of the weights, where it is known
+    license: str | None = None  # of the weights, where it is known
     matched: list[str] = field(default_factory=list)
-    resized: list[str] = field(default_factory=list)  # position table moved to another grid
+    resized: list[str] = field(default_factory=list)  # positional embedding moved to another grid
     by_name: list[str] = field(default_factory=list)  # outputs whose rows were copied
-    initialised: list[str] = field(default_factory=list)  # ours, left as they were
+    initialized: list[str] = field(default_factory=list)  # ours, left as they were
     unused: list[str] = field(default_factory=list)  # the file's, not needed
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class LoadReport:
         for label, names in (
             ("resized", self.resized),
             ("copied by name", self.by_name),
-            ("newly initialised", self.initialised),
+            ("newly initialized", self.initialized),
             ("unused", self.unused),
         ):
             if names:
@@ -65,13 +65,13 @@ def load_weights(
         ValueError: the file cannot be read, or its encoder is not the model's; says how.
     """
     weights = source if isinstance(source, Weights) else read_weights(source)
-    report = LoadReport(source=str(weights.path), licence=weights.licence)
+    report = LoadReport(source=str(weights.path), license=weights.license)
     target = model.state_dict()
     new = _encoder(weights.state, target, model, report)
     new |= _decoder(weights.state, target, report)
     new |= _head(weights, target, head, outputs, report)
     model.load_state_dict(new, strict=False)
-    report.initialised = [name for name in target if name not in new]
+    report.initialized = [name for name in target if name not in new]
     used = {*new, *report.unused}
     report.unused += [name for name in weights.state if name not in used]
     return report
@@ -148,12 +148,12 @@ def _rows_by_name(
     if theirs is None or outputs is None:
         side = report.source if theirs is None else "this task"
         raise ValueError(
-            f"weights_head=by_name: the names of the outputs of {side} are not known; use auto"
+            f"head_init=by_name: the names of the outputs of {side} are not known; use auto"
         )
     shared = [name for name in outputs if name in theirs]
     if not shared:
         raise ValueError(
-            f"weights_head=by_name: {report.source} has none of this task's outputs "
+            f"head_init=by_name: {report.source} has none of this task's outputs "
             f"({', '.join(outputs[:4])}, ...), but {', '.join(theirs[:4])}, ..."
         )
     to, source = ([names.index(name) for name in shared] for names in (list(outputs), list(theirs)))
@@ -176,7 +176,7 @@ def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
 
 
 def _fit_positions(found: State, wanted: State, model: Any) -> tuple[Tensor, bool]:
-    """Move the file's position table ``(1, N, D)`` to the model's grid; tell whether it changed."""
+    """Resize the file's positional embedding ``(1, N, D)`` to the model's grid."""
     table, own = found["backbone.pos_embed"], wanted["backbone.pos_embed"]
     token = "backbone.cls_token" in found
     if not token and grid_of(table.shape[1]) is None and grid_of(table.shape[1] - 1) is not None:
@@ -188,4 +188,4 @@ def _fit_positions(found: State, wanted: State, model: Any) -> tuple[Tensor, boo
     source, target = grid_of(table.shape[1] - token), getattr(model.backbone, "grid", None)
     if source is None or target is None:
         return table, False  # reported as a difference
-    return resize_positions(table, source, target, num_prefix_tokens=int(token)), True
+    return resize_pos_embed(table, source, target, num_prefix_tokens=int(token)), True

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 TaskName = Literal["pretrain", "pose", "segmentation", "depth", "normal"]
 FORMAT = 1  # of config.json
 
-# Zeros around the picture in the official models (sapiens_v1 reference, appendix B). LIP and CIHP
+# Zeros around the image in the official models (sapiens_v1 reference, appendix B). LIP and CIHP
 # models had 2, but none was released.
 PATCH_PADDING: Mapping[str, int] = {
     "pretrain": 0,
@@ -62,8 +62,8 @@ def load_model(
         task: what the file must be for; only needed to refuse another.
         num_heads: attention heads, for widths that were never released.
         decoder_heads: the same of a masked autoencoder's decoder.
-        image_size: (height, width) to work at; the position table is resized to it.
-        patch_padding: zeros around the picture; by default the released model's, the export's, or
+        image_size: (height, width) to work at; the positional embedding is resized to it.
+        patch_padding: zeros around the image; by default the released model's, the export's, or
             the official value of the task, and which it was is logged.
         device: where the parameters go.
         dtype: of the parameters, e.g. ``torch.bfloat16``.
@@ -80,8 +80,8 @@ def load_model(
         weights, found, num_heads, decoder_heads, image_size, patch_padding
     ).build()
     report = load_weights(model, weights, head="auto" if found == "pretrain" else "keep")
-    if report.initialised:
-        raise ValueError(f"{source} lacks {', '.join(report.initialised[:5])}, ...")
+    if report.initialized:
+        raise ValueError(f"{source} lacks {', '.join(report.initialized[:5])}, ...")
     return model.eval().to(device=device, dtype=dtype)
 
 
@@ -140,8 +140,8 @@ def save_model(
     Args:
         model: ``Sapiens`` or ``MaskedAutoencoder``.
         folder: is made; files of an earlier export in it are replaced, each at once.
-        task: plain values: its ``name``, what it ``describes`` (keypoints, classes), how pictures
-            are cropped and outputs read, the ``licence`` of the weights it started from.
+        task: plain values: its ``name``, what it ``describes`` (keypoints, classes), how images
+            are cropped and outputs read, the ``license`` of the weights it started from.
         state: tensors to write in place of the model's own, e.g. the best checkpoint's.
 
     Returns:

@@ -1,7 +1,7 @@
 """The official name of every tensor, and ours, both ways (sapiens_v1 reference, sections 2.2, 2.3).
 
 ``{i}`` is a number that both names share; ``{3i}`` is three times ours, since the official heads
-count normalisation and activation, which have no tensors.
+count normalization and activation, which have no tensors.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ CARD = "README.md"
 
 
 def push_to_hub(
-    folder: str | Path, repo: str, *, private: bool = True, licence: str | None = None
+    folder: str | Path, repo: str, *, private: bool = True, license: str | None = None
 ) -> str:
     """Publish an export's folder and return the address of its page.
 
@@ -23,29 +23,29 @@ def push_to_hub(
         folder: written by a run or by ``save_model``; a card is added where it has none.
         repo: ``owner/name``; made if needed.
         private: visible to you alone.
-        licence: of weights that started from nothing; others keep the one they came with.
+        license: of weights that started from nothing; others keep the one they came with.
 
     Raises:
         FileNotFoundError: the folder holds no export.
-        ValueError: no licence is known, or another one is given than the weights came with.
+        ValueError: no license is known, or another one is given than the weights came with.
     """
     folder = Path(folder)
     if not (folder / CONFIG).is_file() or not (folder / TENSORS).is_file():
         raise FileNotFoundError(f"{folder} holds no export ({CONFIG} and {TENSORS})")
     config = json.loads((folder / CONFIG).read_text())
-    terms = _licence(config, licence)
+    terms = _license(config, license)
     card = folder / CARD
     if not card.exists():
-        card.write_text(model_card(config, repo=repo, licence=terms))
+        card.write_text(model_card(config, repo=repo, license=terms))
     elif terms.lower() not in card.read_text().lower():
-        raise ValueError(f"{card} does not name the licence {terms}, which the weights carry")
+        raise ValueError(f"{card} does not name the license {terms}, which the weights carry")
     api = HfApi()
     api.create_repo(repo, private=private, exist_ok=True)
     api.upload_folder(repo_id=repo, folder_path=folder, allow_patterns=[CONFIG, TENSORS, CARD])
     return f"https://huggingface.co/{repo}"
 
 
-def model_card(config: Mapping[str, Any], *, repo: str, licence: str) -> str:
+def model_card(config: Mapping[str, Any], *, repo: str, license: str) -> str:
     """Return the text of a card: front matter for the hub, and what people need to use it."""
     task, shape = config["task"], config["architecture"]
     name = task.get("name", "unknown")
@@ -55,13 +55,13 @@ def model_card(config: Mapping[str, Any], *, repo: str, licence: str) -> str:
     origin = f" Started from {task['weights']}." if task.get("weights") else ""
     encoder = shape.get("timm") or f"ViT, width {shape['embed_dim']}, {shape['num_layers']} layers"
     return f"""---
-license: {licence.lower()}
+license: {license.lower()}
 library_name: sapiens_lab
 tags: [sapiens_lab, {name}]
 ---
 # {repo.split("/")[-1]}
 
-A model for {name}, made with sapiens_lab: {encoder}, pictures of {height}x{width}.{origin}
+A model for {name}, made with sapiens_lab: {encoder}, images of {height}x{width}.{origin}
 {outputs}
 ```python
 import sapiens_lab
@@ -69,16 +69,16 @@ import sapiens_lab
 model = sapiens_lab.load_model("FOLDER")  # of this repository's files
 ```
 
-Licence of the weights: {licence}.
+License of the weights: {license}.
 """
 
 
-def _licence(config: Mapping[str, Any], given: str | None) -> str:
-    carried = config["task"].get("licence")
+def _license(config: Mapping[str, Any], given: str | None) -> str:
+    carried = config["task"].get("license")
     if carried is not None and given is not None and given.lower() != str(carried).lower():
         raise ValueError(f"these weights came with {carried}; they cannot be published as {given}")
     if carried is None and given is None:
         started = config["task"].get("weights")
         origin = f"they started from {started}" if started else "none came with them"
-        raise ValueError(f"the licence of these weights is not known ({origin}); give licence=")
+        raise ValueError(f"the license of these weights is not known ({origin}); give license=")
     return str(carried or given)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sapiens_lab.anatomy.parts import Parts, default_colors
-from sapiens_lab.synthetic.materials import PART_MIRROR, PARTS
+from sapiens_lab.synthetic.materials import PART_FLIP, PARTS
 
 SHIPPED = {"goliath28": 28, "seg29": 29, "face19": 19, "lip20": 20, "cihp20": 20}
 
@@ -23,10 +23,10 @@ def write(folder: Path, text: str) -> Path:
 def test_the_shipped_lists_are_whole(name: str) -> None:
     parts = Parts.load(name)
     assert parts.num_classes == SHIPPED[name] == len(parts.colors)
-    assert parts.mirror_index is not None
-    assert (parts.mirror_index[parts.mirror_index] == np.arange(parts.num_classes)).all()
+    assert parts.flip_indices is not None
+    assert (parts.flip_indices[parts.flip_indices] == np.arange(parts.num_classes)).all()
     for place, name in enumerate(parts.classes):
-        other = parts.classes[parts.mirror_index[place]]
+        other = parts.classes[parts.flip_indices[place]]
         assert (other == name) == (not name.startswith(("Left", "Right")))
         assert other.replace("Left", "Right") == name.replace("Left", "Right")
     assert (parts.lookup == np.arange(256)).all()
@@ -47,17 +47,17 @@ def test_the_shipped_lists_equal_the_official_ones(name: str, file: str, shared:
     assert parts.colors.tolist() == official["colors"]
     given = None if parts.weights is None else parts.weights.tolist()
     assert given == official["class_weights"]
-    mirror = list(range(parts.num_classes))
+    flip = list(range(parts.num_classes))
     for a, b in official["swap_labels"]:
-        mirror[a], mirror[b] = b, a
-    assert parts.mirror_index is not None
-    assert parts.mirror_index.tolist() == mirror
+        flip[a], flip[b] = b, a
+    assert parts.flip_indices is not None
+    assert parts.flip_indices.tolist() == flip
 
 
 def test_the_renderer_labels_the_same_classes() -> None:
     parts = Parts.load("goliath28")
     assert parts.classes == PARTS
-    np.testing.assert_array_equal(parts.mirror_index, PART_MIRROR)
+    np.testing.assert_array_equal(parts.flip_indices, PART_FLIP)
 
 
 def test_a_list_of_plain_names_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -65,8 +65,8 @@ def test_a_list_of_plain_names_is_enough(tmp_path: Path, caplog: pytest.LogCaptu
     with caplog.at_level(logging.INFO):
         parts = Parts.load(path)
     assert parts.name == "mine"
-    assert parts.mirror_index is not None
-    assert parts.mirror_index.tolist() == [0, 2, 1, 3]
+    assert parts.flip_indices is not None
+    assert parts.flip_indices.tolist() == [0, 2, 1, 3]
     assert parts.weights is None
     assert "left_hand - right_hand" in caplog.text
     assert parts.index("hat") == 3
@@ -76,15 +76,15 @@ def test_a_list_of_plain_names_is_enough(tmp_path: Path, caplog: pytest.LogCaptu
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("classes: [a, left_hand, right_hand]\npairs: null\n", "pairs is null"),
+        ("classes: [a, left_hand, right_hand]\nflip_pairs: null\n", "flip_pairs is null"),
         ("classes: [a, left_hand]\n", "left_hand have no partner"),
         ("classes: [class 1, class 2]\n", "numbered"),
     ],
 )
-def test_mirroring_is_off_where_sides_are_unknown(
+def test_flipping_is_off_where_sides_are_unknown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, reason: str
 ) -> None:
-    assert Parts.load(write(tmp_path, "\n" + text)).mirror_index is None
+    assert Parts.load(write(tmp_path, "\n" + text)).flip_indices is None
     assert reason in caplog.text
 
 
@@ -97,7 +97,7 @@ def test_values_and_names_in_files_become_classes(tmp_path: Path) -> None:
             "  - background\n"
             '  - {name: shirt, color: "#102030", weight: 2}\n'
             "  - hat\n"
-            "pairs: []\n"
+            "flip_pairs: []\n"
             "ignore_index: 7\n"
             "merge: {200: shirt, blouse: shirt, 255: 2}\n"
             "ignore: [9, hat, person]\n",
@@ -111,8 +111,8 @@ def test_values_and_names_in_files_become_classes(tmp_path: Path) -> None:
     assert parts.colors[1].tolist() == [16, 32, 48]
     assert parts.weights is not None
     assert parts.weights.tolist() == [1, 2, 1]
-    assert parts.mirror_index is not None
-    assert parts.mirror_index.tolist() == [0, 1, 2]
+    assert parts.flip_indices is not None
+    assert parts.flip_indices.tolist() == [0, 1, 2]
 
 
 def test_categories_of_a_coco_file(tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_categories_of_a_coco_file(tmp_path: Path) -> None:
     path.write_text(json.dumps({"categories": names}))
     parts = Parts.load(path)
     assert parts.classes == ("background", "left arm", "right arm")
-    assert parts.mirror_index is not None
-    assert parts.mirror_index.tolist() == [0, 2, 1]
+    assert parts.flip_indices is not None
+    assert parts.flip_indices.tolist() == [0, 2, 1]
 
 
 def test_default_colors_are_those_of_pascal_voc() -> None:
@@ -142,8 +142,8 @@ def test_default_colors_are_those_of_pascal_voc() -> None:
         ("classes: [{name: a, weigth: 3}]\n", "weigth"),
         ("classes: [{name: a, color: red}]\n", "#rrggbb"),
         ("classes: [{name: a, weight: -1}]\n", "must not be negative"),
-        ("classes: [left_a, right_a]\npairs: [[left_a, rigt_a]]\n", "near are right_a"),
-        ("classes: [a, b, c]\npairs: [[a, b], [b, c]]\n", "another partner"),
+        ("classes: [left_a, right_a]\nflip_pairs: [[left_a, rigt_a]]\n", "near are right_a"),
+        ("classes: [a, b, c]\nflip_pairs: [[a, b], [b, c]]\n", "another partner"),
         ("classes: [a]\nmerge: {300: a}\n", "300"),
         ("classes: [a]\nmerge: {3: b}\n", "no class 'b'"),
         ("classes: [a, b\n", "not valid YAML"),

@@ -32,27 +32,27 @@ def write(folder: Path, content: Any, name: str = "mine.yaml") -> str:
 def test_the_shipped_sets_are_whole(name: str) -> None:
     skeleton = Skeleton.load(name)
     count, pairs = SHIPPED[name]
-    mirror = skeleton.mirror_index
-    assert mirror is not None
-    assert skeleton.num_keypoints == len(set(skeleton.keypoints)) == len(mirror) == count
-    assert int((mirror != np.arange(count)).sum()) == 2 * pairs
-    np.testing.assert_array_equal(mirror[mirror], np.arange(count))
+    flip = skeleton.flip_indices
+    assert flip is not None
+    assert skeleton.num_keypoints == len(set(skeleton.keypoints)) == len(flip) == count
+    assert int((flip != np.arange(count)).sum()) == 2 * pairs
+    np.testing.assert_array_equal(flip[flip], np.arange(count))
     assert (skeleton.sigmas > 0).all()
     for i in skeleton.upper_body:
-        assert mirror[i] in skeleton.upper_body
+        assert flip[i] in skeleton.upper_body
     for part, members in skeleton.parts.items():
         if "hand" not in part:
-            assert {int(mirror[i]) for i in members} == set(members), part
+            assert {int(flip[i]) for i in members} == set(members), part
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_left_becomes_right(name: str) -> None:
     skeleton = Skeleton.load(name)
-    assert skeleton.mirror_index is not None
+    assert skeleton.flip_indices is not None
     for i, keypoint in enumerate(skeleton.keypoints):
         side = sides.side_of(keypoint)
-        other = sides.side_of(skeleton.keypoints[skeleton.mirror_index[i]])
-        if side != "middle" and skeleton.mirror_index[i] != i:
+        other = sides.side_of(skeleton.keypoints[skeleton.flip_indices[i]])
+        if side != "center" and skeleton.flip_indices[i] != i:
             assert {side, other} == {"left", "right"}, keypoint
 
 
@@ -64,26 +64,26 @@ def test_the_shipped_sets_equal_the_official_metadata(shared: Path, name: str) -
     names = [k["name"] if isinstance(k, dict) else k for k in names]
     assert list(skeleton.keypoints) == names
     np.testing.assert_allclose(skeleton.sigmas, official["sigmas"])
-    assert skeleton.mirror_index is not None
-    assert skeleton.mirror_index.tolist() == official["flip_indices"]
+    assert skeleton.flip_indices is not None
+    assert skeleton.flip_indices.tolist() == official["flip_indices"]
 
 
 def test_a_list_of_names_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         skeleton = Skeleton.load(write(tmp_path, {"keypoints": ["nose", "left_ear", "right_ear"]}))
-    assert skeleton.mirror_index is not None
-    assert skeleton.mirror_index.tolist() == [0, 2, 1]
+    assert skeleton.flip_indices is not None
+    assert skeleton.flip_indices.tolist() == [0, 2, 1]
     assert (skeleton.sigmas == DEFAULT_SIGMA).all()
     assert "left_ear - right_ear" in caplog.text
 
 
-def test_names_without_sides_switch_the_mirror_off(
+def test_names_without_sides_switch_the_flip_off(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert Skeleton.load(write(tmp_path, {"keypoints": ["a", "b"]})).mirror_index is None
-    assert "mirroring is off" in caplog.text
-    none = write(tmp_path, {"keypoints": ["a", "b"], "pairs": []}, "none.yaml")
-    assert Skeleton.load(none).mirror_index is not None
+    assert Skeleton.load(write(tmp_path, {"keypoints": ["a", "b"]})).flip_indices is None
+    assert "flipping is off" in caplog.text
+    none = write(tmp_path, {"keypoints": ["a", "b"], "flip_pairs": []}, "none.yaml")
+    assert Skeleton.load(none).flip_indices is not None
 
 
 def test_a_coco_file_names_its_own_set(tmp_path: Path) -> None:
@@ -94,9 +94,9 @@ def test_a_coco_file_names_its_own_set(tmp_path: Path) -> None:
     }
     skeleton = Skeleton.load(write(tmp_path, {"categories": [category]}, "coco.json"))
     assert skeleton.name == "horse"
-    assert skeleton.links == ((0, 1), (0, 2))
-    assert skeleton.mirror_index is not None
-    assert skeleton.mirror_index.tolist() == [0, 2, 1]
+    assert skeleton.edges == ((0, 1), (0, 2))
+    assert skeleton.flip_indices is not None
+    assert skeleton.flip_indices.tolist() == [0, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_a_coco_file_names_its_own_set(tmp_path: Path) -> None:
         ({"keypoints": ["a", "a"]}, r"twice: \['a'\]"),
         ({"keypoints": ["a", "b"], "sigmas": [0.1]}, "1 sigmas for 2 keypoints"),
         ({"keypoints": ["a", "b"], "sigmas": -1}, "sigmas must be positive"),
-        ({"keypoints": ["wrist", "elbow"], "links": [["wrist", "elbo"]]}, "near are elbow"),
-        ({"keypoints": ["a", "b"], "pairs": [["a", "b"], ["b", "a"]]}, "another partner"),
-        ({"keypoints": ["a"], "colour": "red"}, r"unknown \['colour'\]"),
-        ({"keypoints": [{"name": "a", "half": "middle"}]}, "half is upper or lower"),
+        ({"keypoints": ["wrist", "elbow"], "edges": [["wrist", "elbo"]]}, "near are elbow"),
+        ({"keypoints": ["a", "b"], "flip_pairs": [["a", "b"], ["b", "a"]]}, "another partner"),
+        ({"keypoints": ["a"], "color": "red"}, r"unknown \['color'\]"),
+        ({"keypoints": [{"name": "a", "half": "center"}]}, "half is upper or lower"),
         ({"keypoints": [{"name": "a", "color": "red"}]}, "#rrggbb"),
     ],
 )

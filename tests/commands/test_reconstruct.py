@@ -21,7 +21,7 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_picture_at_five_ratios(tmp_path: Path, photo: Path) -> None:
+def test_an_image_at_five_ratios(tmp_path: Path, photo: Path) -> None:
     backbone = ViT((160, 96), embed_dim=16, num_layers=1, num_heads=2, class_token=True)
     model = MaskedAutoencoder(backbone, decoder_dim=8, decoder_layers=1, decoder_heads=2)
     save_model(model, tmp_path / "export", task={"name": "pretrain"})
@@ -34,7 +34,7 @@ def test_a_picture_at_five_ratios(tmp_path: Path, photo: Path) -> None:
     for i in range(len(RATIOS)):
         shown = sheet[24 + 164 * i : 24 + 164 * i + 160, 104:200]
         patches = shown.reshape(10, 16, 6, 16, 3).std((1, 3, 4))
-        hidden.append(float((patches < 20).mean()))  # one colour, not noise
+        hidden.append(float((patches < 20).mean()))  # one color, not noise
     np.testing.assert_allclose(hidden, [1 - int(60 * (1 - r)) / 60 for r in RATIOS])
 
 

@@ -33,10 +33,10 @@ TRAIN = (
 def tree(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     for i in range(20):
-        path = tmp_path / "pictures" / f"day{i % 3}" / f"{i:03d}.jpg"
+        path = tmp_path / "images" / f"day{i % 3}" / f"{i:03d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), rng.integers(0, 255, (48, 40, 3)).astype(np.uint8))
-    return tmp_path / "pictures"
+    return tmp_path / "images"
 
 
 @pytest.fixture
@@ -66,21 +66,21 @@ def test_check_finds_no_fault_and_names_every_fault(
     shards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", str(shards)]) == 0
-    assert "20 pictures" in capsys.readouterr().out
+    assert "20 images" in capsys.readouterr().out
     first, second = sorted(shards.glob("train-*.tar"))[:2]
     data = bytearray(first.read_bytes())
-    data[512:600] = bytes(88)  # the head of its first picture
+    data[512:600] = bytes(88)  # the head of its first image
     first.write_bytes(data)
     second.write_bytes(second.read_bytes()[:3000])
     assert main(["check", str(shards)]) == 1
     said = capsys.readouterr().out
     assert f"{first}/day" in said
-    assert "not a picture" in said
+    assert "not an image" in said
     assert str(second) in said
     assert "2 faults" in said
 
 
-def test_damaged_pictures_are_left_out_and_listed(
+def test_damaged_images_are_left_out_and_listed(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tree / "day0/003.jpg"
@@ -120,13 +120,13 @@ def test_a_stopped_command_goes_on_and_ends_the_same(
     assert not list(again.glob("*.part"))
 
 
-def test_other_pictures_or_files_in_the_folder_are_never_mixed(
+def test_other_images_or_files_in_the_folder_are_never_mixed(
     tree: Path, shards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cv2.imwrite(str(tree / "new.png"), np.zeros((8, 8, 3), np.uint8))
     words = ["make", str(tree), "--shard-mb", "0.015", "--out"]
     assert main([*words, str(shards)]) == 1
-    assert "begun with another num_pictures, checksum" in capsys.readouterr().err
+    assert "begun with another num_images, checksum" in capsys.readouterr().err
     mine = tree.parent / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
@@ -134,7 +134,7 @@ def test_other_pictures_or_files_in_the_folder_are_never_mixed(
     assert "give another --out" in capsys.readouterr().err
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
     plan = json.loads((shards / "shards.json").read_text())
-    assert plan["num_pictures"] == 20
+    assert plan["num_images"] == 20
 
 
 def test_a_killed_run_on_shards_ends_with_the_weights_of_an_undisturbed_one(
@@ -168,8 +168,8 @@ def test_a_folder_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str])
         assert "nowhere is not a folder" in capsys.readouterr().err
 
 
-def test_pictures_and_shards_of_them_are_the_same_data(tree: Path, shards: Path) -> None:
-    """Only the order differs: the same pictures in both, at the same size."""
+def test_images_and_shards_of_them_are_the_same_data(tree: Path, shards: Path) -> None:
+    """Only the order differs: the same images in both, at the same size."""
     folder = ImageFolder(tree, split="val")
     packed = ImageShards(shards, split="val")
     assert len(folder) == len(packed)

@@ -1,4 +1,4 @@
-"""Transforms of the whole picture, random backgrounds, and the truth at source size."""
+"""Transforms of the whole image, random backgrounds, and the truth at source size."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sapiens_lab.data.sample import collate
 from tests.data.test_transforms import SIZE, chain, make_sample
 
 
-def test_stretch_shows_the_whole_picture_as_cv2_resizes_it() -> None:
+def test_stretch_shows_the_whole_image_as_cv2_resizes_it() -> None:
     sample = make_sample()
-    out = chain(sample, crops.Stretch(SIZE), T.Warp(SIZE))
+    out = chain(sample, crops.Resize(SIZE), T.Warp(SIZE))
     expected = cv2.resize(sample.image.pixels, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
     inner = np.abs(out.image.pixels.astype(int) - expected)[1:-1, 1:-1]
     assert inner.max() <= 2  # warpAffine rounds positions to 1/32 pixel
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_scaled_crop_lies_within_the_picture_and_keeps_the_aspect_of_pixels(seed: int) -> None:
+def test_a_scaled_crop_lies_within_the_image_and_keeps_the_aspect_of_pixels(seed: int) -> None:
     sample = make_sample()  # 200 x 160
     out = crops.RandomScaledCrop(image_size=SIZE, ratio=(1.5, 3.0))(
         sample, np.random.default_rng(seed)
@@ -41,7 +41,7 @@ def test_a_scaled_crop_lies_within_the_picture_and_keeps_the_aspect_of_pixels(se
     assert (source <= np.array([159.5, 199.5]) + 1e-6).all()
 
 
-def test_a_picture_resized_below_the_input_is_stretched_whole() -> None:
+def test_an_image_resized_below_the_input_is_stretched_whole() -> None:
     sample = make_sample()
     out = crops.RandomScaledCrop(image_size=SIZE, ratio=(0.2, 0.5))(
         sample, np.random.default_rng(0)
@@ -53,7 +53,7 @@ def test_a_crop_full_of_one_class_is_drawn_again() -> None:
     ids = np.zeros((200, 160), np.uint8)
     ids[:, 80:] = 1  # windows on either side see one class only
     ids[:20] = 255  # ignored pixels do not count as a class
-    sample = replace(make_sample(), labels=LabelMap(ids=ids, mirror_index=np.arange(2)))
+    sample = replace(make_sample(), labels=LabelMap(ids=ids, flip_indices=np.arange(2)))
     step = crops.RandomScaledCrop(image_size=SIZE, ratio=(2.0, 2.0), tries=100)
     for seed in range(10):
         warped = chain(sample, step, T.Warp(SIZE), seed=seed).labels
@@ -78,25 +78,25 @@ def test_a_background_replaces_what_is_not_the_person(tmp_path: Path) -> None:
     sample = make_sample()
     assert sample.labels is not None
     sample.labels.ids[50:150, 40:120] = 3
-    sample = replace(sample, labels=replace(sample.labels, mirror_index=np.arange(4)))
+    sample = replace(sample, labels=replace(sample.labels, flip_indices=np.arange(4)))
     step = photometric.RandomBackground(folder=str(tmp_path), p=1.0)
     out = step(sample, np.random.default_rng(0)).image.pixels
     assert (out[:45, :35] == (0, 255, 0)).all()
     np.testing.assert_array_equal(out[55:145, 45:115], sample.image.pixels[55:145, 45:115])
 
 
-def test_a_folder_without_pictures_is_named_at_once(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"background=null"):
         photometric.RandomBackground(folder=str(tmp_path))
 
 
 def test_the_truth_stays_at_source_size() -> None:
     sample = make_sample()
-    batch = collate([chain(sample, crops.Stretch(SIZE), T.Warp(SIZE, keep_source=True))])
+    batch = collate([chain(sample, crops.Resize(SIZE), T.Warp(SIZE, keep_source=True))])
     assert batch.truth is not None
     truth = batch.truth[0]
     assert truth.labels is not None
     assert truth.normal is not None
     assert truth.labels.shape == (200, 160)
     assert truth.normal.shape == (3, 200, 160)
-    assert collate([chain(sample, crops.Stretch(SIZE), T.Warp(SIZE))]).truth is None
+    assert collate([chain(sample, crops.Resize(SIZE), T.Warp(SIZE))]).truth is None

@@ -12,20 +12,20 @@ from sapiens_lab.data import images
 from sapiens_lab.data.fields import DepthMap, EncodedImage, Image, Keypoints, LabelMap, NormalMap
 
 SIZE = (40, 30)
-MIRROR = geometry.mirror((SIZE[1] - 1) / 2)
+FLIP = geometry.flip((SIZE[1] - 1) / 2)
 PAIRS = np.array([0, 2, 1])
 
 
 def _points() -> Keypoints:
     xy = np.array([[3, 4], [10, 20], [25, 21]], np.float32)
     visible = np.array([2, 1, 0], np.uint8)
-    return Keypoints(xy=xy, visible=visible, mirror_index=PAIRS)
+    return Keypoints(xy=xy, visible=visible, flip_indices=PAIRS)
 
 
 def _labels() -> LabelMap:
     ids = np.zeros(SIZE, np.uint8)
     ids[10:20, 2:10], ids[10:20, 20:28] = 1, 2
-    return LabelMap(ids=ids, mirror_index=PAIRS)
+    return LabelMap(ids=ids, flip_indices=PAIRS)
 
 
 def _normals() -> NormalMap:
@@ -35,30 +35,30 @@ def _normals() -> NormalMap:
     return NormalMap(normal=normal, valid=rng.random(SIZE) > 0.2)
 
 
-def test_a_mirror_swaps_left_and_right_points() -> None:
-    mirrored = _points().warp(MIRROR, SIZE)
+def test_a_flip_swaps_left_and_right_points() -> None:
+    flipped = _points().warp(FLIP, SIZE)
     # point 1 is now where point 2 was, seen from the other side, and brings its visibility along
-    assert mirrored.xy.tolist() == [[26, 4], [4, 21], [19, 20]]
-    assert mirrored.visible.tolist() == [2, 0, 1]
+    assert flipped.xy.tolist() == [[26, 4], [4, 21], [19, 20]]
+    assert flipped.visible.tolist() == [2, 0, 1]
 
 
-def test_a_mirror_swaps_left_and_right_classes() -> None:
+def test_a_flip_swaps_left_and_right_classes() -> None:
     labels = _labels()
-    mirrored = labels.warp(MIRROR, SIZE)
-    assert mirrored.ids[15, 5] == 1
-    np.testing.assert_array_equal(mirrored.ids, PAIRS[labels.ids[:, ::-1]])
+    flipped = labels.warp(FLIP, SIZE)
+    assert flipped.ids[15, 5] == 1
+    np.testing.assert_array_equal(flipped.ids, PAIRS[labels.ids[:, ::-1]])
 
 
-def test_a_mirror_negates_x_of_normals() -> None:
+def test_a_flip_negates_x_of_normals() -> None:
     normals = _normals()
-    mirrored = normals.warp(MIRROR, SIZE)
-    np.testing.assert_allclose(mirrored.normal, normals.normal[:, ::-1] * [-1, 1, 1], atol=1e-6)
-    np.testing.assert_array_equal(mirrored.valid, normals.valid[:, ::-1])
+    flipped = normals.warp(FLIP, SIZE)
+    np.testing.assert_allclose(flipped.normal, normals.normal[:, ::-1] * [-1, 1, 1], atol=1e-6)
+    np.testing.assert_array_equal(flipped.valid, normals.valid[:, ::-1])
 
 
-def test_mirroring_twice_changes_nothing() -> None:
+def test_flipping_twice_changes_nothing() -> None:
     for field in (_points(), _labels(), _normals()):
-        twice = field.warp(MIRROR, SIZE).warp(MIRROR, SIZE)
+        twice = field.warp(FLIP, SIZE).warp(FLIP, SIZE)
         for name in ("xy", "visible", "ids", "normal", "valid"):
             if hasattr(field, name):
                 np.testing.assert_allclose(getattr(twice, name), getattr(field, name), atol=1e-5)
@@ -66,10 +66,10 @@ def test_mirroring_twice_changes_nothing() -> None:
 
 def test_a_quarter_turn_turns_normals() -> None:
     normal = np.zeros((*SIZE, 3), np.float32)
-    normal[..., 0] = 1  # towards the right of the picture
+    normal[..., 0] = 1  # toward the right of the image
     field = NormalMap(normal=normal, valid=np.ones(SIZE, np.bool_))
     turned = field.warp(geometry.rotate(90, np.array([14.5, 19.5])), SIZE)
-    np.testing.assert_allclose(turned.normal[20, 15], [0, 1, 0], atol=1e-6)  # now towards its foot
+    np.testing.assert_allclose(turned.normal[20, 15], [0, 1, 0], atol=1e-6)  # now toward its foot
 
 
 def test_scaling_keeps_normals_unit_and_depth_in_its_unit() -> None:
@@ -94,16 +94,16 @@ def test_what_lies_outside_is_invalid_ignored_or_border() -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        Keypoints(xy=np.zeros((2, 2), np.float32), visible=np.ones(2, np.uint8), mirror_index=None),
-        LabelMap(ids=np.zeros(SIZE, np.uint8), mirror_index=None),
+        Keypoints(xy=np.zeros((2, 2), np.float32), visible=np.ones(2, np.uint8), flip_indices=None),
+        LabelMap(ids=np.zeros(SIZE, np.uint8), flip_indices=None),
     ],
 )
-def test_mirroring_without_pairs_is_refused(field: Keypoints | LabelMap) -> None:
+def test_flipping_without_pairs_is_refused(field: Keypoints | LabelMap) -> None:
     with pytest.raises(ValueError, match="left/right pairs are not known"):
-        field.warp(MIRROR, SIZE)
+        field.warp(FLIP, SIZE)
 
 
-def photograph(size: tuple[int, int]) -> np.ndarray:
+def input_image(size: tuple[int, int]) -> np.ndarray:
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 255, (size[0] // 40 + 1, size[1] // 40 + 1, 3)).astype(np.uint8)
     return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
@@ -111,8 +111,8 @@ def photograph(size: tuple[int, int]) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(256, 320), (251, 317)])
 @pytest.mark.parametrize("shrink", [1.0, 2.5, 4.0, 9.0])
-def test_a_photograph_decoded_small_shows_the_same(size: tuple[int, int], shrink: float) -> None:
-    pixels = photograph(size)
+def test_an_image_decoded_small_shows_the_same(size: tuple[int, int], shrink: float) -> None:
+    pixels = input_image(size)
     content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
     target = (24, 24)
     matrix = geometry.compose(
@@ -128,11 +128,11 @@ def test_a_photograph_decoded_small_shows_the_same(size: tuple[int, int], shrink
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_a_turned_photograph_decoded_small_is_turned_too(orientation: int) -> None:
+def test_a_turned_image_decoded_small_is_turned_too(orientation: int) -> None:
     file = io.BytesIO()
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
-    PIL.Image.fromarray(photograph((240, 320))).save(file, "JPEG", exif=exif, quality=95)
+    PIL.Image.fromarray(input_image((240, 320))).save(file, "JPEG", exif=exif, quality=95)
     size = images.size_of(file.getvalue(), "x.jpg")
     assert size == ((240, 320) if orientation == 3 else (320, 240))
     encoded = EncodedImage(content=file.getvalue(), name="x.jpg", size=size)
@@ -143,7 +143,7 @@ def test_a_turned_photograph_decoded_small_is_turned_too(orientation: int) -> No
     assert np.abs(found - whole).mean() < 2
 
 
-def test_a_photograph_is_decoded_as_small_as_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_is_decoded_as_small_as_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     decode = images.decode
 
@@ -152,8 +152,8 @@ def test_a_photograph_is_decoded_as_small_as_its_use(monkeypatch: pytest.MonkeyP
         return decode(content, name, reduce=reduce)
 
     monkeypatch.setattr(images, "decode", spy)
-    jpeg = cv2.imencode(".jpg", photograph((128, 128)))[1].tobytes()
-    png = cv2.imencode(".png", photograph((128, 128)))[1].tobytes()
+    jpeg = cv2.imencode(".jpg", input_image((128, 128)))[1].tobytes()
+    png = cv2.imencode(".png", input_image((128, 128)))[1].tobytes()
     for content in (jpeg, png):
         image = EncodedImage(content=content, name="x", size=(128, 128))
         for side in (128, 65, 64, 33, 16, 4):

@@ -13,7 +13,7 @@ RED = (200, 30, 40)
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[:] = (30, 60, 90)
     pixels[:10, :10] = RED  # the upper left corner
@@ -21,9 +21,9 @@ def picture() -> np.ndarray:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA"])
-def test_every_mode_becomes_rgb(tmp_path: Path, picture: np.ndarray, mode: str) -> None:
-    path = tmp_path / "picture.png"
-    Image.fromarray(picture).convert(mode).save(path)
+def test_every_mode_becomes_rgb(tmp_path: Path, image: np.ndarray, mode: str) -> None:
+    path = tmp_path / "image.png"
+    Image.fromarray(image).convert(mode).save(path)
     pixels = read_image(path)
     assert pixels.shape == (40, 60, 3)
     assert pixels.dtype == np.uint8
@@ -39,24 +39,24 @@ def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     assert (read_image(path) == 40000 // 256).all()
 
 
-def test_the_orientation_is_applied(tmp_path: Path, picture: np.ndarray) -> None:
+def test_the_orientation_is_applied(tmp_path: Path, image: np.ndarray) -> None:
     path = tmp_path / "turned.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6  # shown a quarter turn clockwise
-    Image.fromarray(picture).save(path, exif=exif, quality=95)
+    Image.fromarray(image).save(path, exif=exif, quality=95)
     pixels = read_image(path)
     assert pixels.shape == (60, 40, 3)
     assert np.abs(pixels[5, 35].astype(int) - RED).max() < 30  # the corner is now upper right
 
 
-def test_a_jpeg_can_be_read_smaller(tmp_path: Path, picture: np.ndarray) -> None:
+def test_a_jpeg_can_be_read_smaller(tmp_path: Path, image: np.ndarray) -> None:
     path = tmp_path / "large.jpg"
-    Image.fromarray(picture).save(path)
+    Image.fromarray(image).save(path)
     assert read_image(path, reduce=2).shape == (20, 30, 3)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_truncated_picture_is_named(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_image_is_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"half.{suffix}"
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3)).astype(np.uint8)
     Image.fromarray(noise).save(path)
@@ -65,9 +65,9 @@ def test_a_truncated_picture_is_named(tmp_path: Path, suffix: str) -> None:
         read_image(path)
 
 
-def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.jpg"
-    path.write_text("not a picture")
+    path.write_text("not an image")
     with pytest.raises(ValueError, match=r"notes\.jpg"):
         read_image(path)
     with pytest.raises(FileNotFoundError, match=r"missing\.jpg"):

@@ -34,9 +34,9 @@ def make_sample(seed: int = 0) -> Sample:
         keypoints=Keypoints(
             xy=xy,
             visible=np.full(17, 2, np.uint8),
-            mirror_index=Skeleton.load("coco17").mirror_index,
+            flip_indices=Skeleton.load("coco17").flip_indices,
         ),
-        labels=LabelMap(ids=np.zeros((height, width), np.uint8), mirror_index=np.arange(3)),
+        labels=LabelMap(ids=np.zeros((height, width), np.uint8), flip_indices=np.arange(3)),
         depth=DepthMap(
             depth=np.ones((height, width), np.float32), valid=np.ones((height, width), np.bool_)
         ),
@@ -57,10 +57,10 @@ def test_every_annotation_moves_by_the_one_matrix() -> None:
     sample = make_sample()
     assert sample.keypoints is not None
     steps = (
-        T.PadBox(1.25),
+        T.ExpandBox(1.25),
         T.RandomShiftScaleRotate(),
         T.CropToBox(SIZE),
-        T.RandomMirror(p=1.0),
+        T.RandomFlip(p=1.0),
         T.Warp(SIZE),
     )
     for seed in range(5):
@@ -68,7 +68,7 @@ def test_every_annotation_moves_by_the_one_matrix() -> None:
         assert out.keypoints is not None
         assert out.image.size == SIZE
         back = out.meta.to_source(out.keypoints.xy)
-        swapped = sample.keypoints.xy[sample.keypoints.mirror_index]
+        swapped = sample.keypoints.xy[sample.keypoints.flip_indices]
         np.testing.assert_allclose(back, swapped, atol=1e-2)
         batch = collate([out])
         for field in (batch.labels, batch.depth, batch.normal, batch.normal_valid):
@@ -76,19 +76,19 @@ def test_every_annotation_moves_by_the_one_matrix() -> None:
             assert tuple(field.shape[-2:]) == SIZE
 
 
-def test_mirror_before_and_after_the_crop_is_the_same() -> None:
+def test_flip_before_and_after_the_crop_is_the_same() -> None:
     sample = make_sample()
-    before = chain(sample, T.RandomMirror(p=1.0), T.CropToBox(SIZE))
-    after = chain(sample, T.CropToBox(SIZE), T.RandomMirror(p=1.0))
+    before = chain(sample, T.RandomFlip(p=1.0), T.CropToBox(SIZE))
+    after = chain(sample, T.CropToBox(SIZE), T.RandomFlip(p=1.0))
     np.testing.assert_allclose(before.meta.matrix, after.meta.matrix, atol=1e-9)
 
 
-def test_mirror_leaves_a_skeleton_without_pairs_alone() -> None:
+def test_flip_leaves_a_skeleton_without_pairs_alone() -> None:
     sample = make_sample()
     assert sample.keypoints is not None
-    sample.keypoints = dataclasses.replace(sample.keypoints, mirror_index=None)
-    out = chain(sample, T.RandomMirror(p=1.0))
-    assert not geometry.is_mirroring(out.meta.matrix)
+    sample.keypoints = dataclasses.replace(sample.keypoints, flip_indices=None)
+    out = chain(sample, T.RandomFlip(p=1.0))
+    assert not geometry.is_flip(out.meta.matrix)
 
 
 def test_shift_scale_rotate_stays_in_its_bounds() -> None:
@@ -168,7 +168,7 @@ def test_brightness_alone_adds() -> None:
 def test_hue_wraps_around() -> None:
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 0] = 255
-    turned = photometric._recolour(photometric._recolour(red, 1.0, -15), 1.0, 15)
+    turned = photometric._recolor(photometric._recolor(red, 1.0, -15), 1.0, 15)
     np.testing.assert_array_equal(turned, red)
 
 
@@ -180,18 +180,18 @@ def test_crops_equal_the_official_ones(shared: Path) -> None:
     annotations = {a["id"]: a for a in people["annotations"]}
     size = tuple(index["input_size_hw"])
     for item in index["samples"]:
-        picture = cv2.imread(str(shared / "data" / "coco_tiny" / item["file"]))
-        assert picture is not None
+        image = cv2.imread(str(shared / "data" / "coco_tiny" / item["file"]))
+        assert image is not None
         points = np.array(annotations[item["annotation_id"]]["keypoints"], np.float32)
         box = geometry.bbox_around(np.array(item["center"]), np.array(item["scale_before"]))
         sample = Sample(
-            image=Image(pixels=picture.astype(np.uint8)),
+            image=Image(pixels=image.astype(np.uint8)),
             bbox=box,
-            meta=Meta(id=0, image_id=0, path="", size=picture.shape[:2], bbox=box),
+            meta=Meta(id=0, image_id=0, path="", size=image.shape[:2], bbox=box),
             keypoints=Keypoints(
                 xy=points.reshape(-1, 3)[:, :2],
                 visible=points.reshape(-1, 3)[:, 2].astype(np.uint8),
-                mirror_index=None,
+                flip_indices=None,
             ),
         )
         sample = sample.move(geometry.rotate(item["rotation"], geometry.bbox_center(box)))
@@ -199,6 +199,6 @@ def test_crops_equal_the_official_ones(shared: Path) -> None:
         assert out.keypoints is not None
         crop = recorded[f"crop_{item['index']}"].astype(int)
         assert np.abs(out.image.pixels.astype(int) - crop).max() <= 1
-        labelled = out.keypoints.visible > 0
+        labeled = out.keypoints.visible > 0
         official = recorded[f"keypoints_{item['index']}"][0]
-        assert np.abs(out.keypoints.xy - official)[labelled].max() < 1e-3
+        assert np.abs(out.keypoints.xy - official)[labeled].max() < 1e-3

@@ -39,7 +39,7 @@ def test_l2_by_hand_over_valid_pixels_only() -> None:
 
 
 def test_silog_by_hand() -> None:
-    """Logarithms off by 1 and 3 in one picture, by 2 and 2 in the other."""
+    """Logarithms off by 1 and 3 in one image, by 2 and 2 in the other."""
     target = torch.ones(2, 1, 1, 2)
     preds = torch.tensor([-1.0, -3.0, -2.0, -2.0]).exp().view(2, 1, 1, 2)
     valid = torch.ones_like(target).bool()
@@ -149,8 +149,8 @@ class TestBoth:
             loss(target, target, valid[:, 0])
 
 
-def test_a_picture_without_valid_pixels_halves_the_mean(target: Tensor, valid: Tensor) -> None:
-    """The official rule: every picture of the batch counts."""
+def test_an_image_without_valid_pixels_halves_the_mean(target: Tensor, valid: Tensor) -> None:
+    """The official rule: every image of the batch counts."""
     valid[0] = False
     alone = SiLogLoss()(2 * target[1:], target[1:], valid[1:])
     torch.testing.assert_close(SiLogLoss()(2 * target, target, valid), alone / 2)
@@ -169,7 +169,7 @@ def test_gradients_are_compared_at_every_scale() -> None:
     flat = torch.zeros(1, 1, 4, 4)
     loss = DepthGradientLoss(num_scales=2)
     assert float(loss(flat + 7, flat, valid)) == 0  # a shift has no gradient
-    # Scale 1: neighbours differ by 1 along x and by 0 along y; scale 2: by 2 and 0.
+    # Scale 1: neighbors differ by 1 along x and by 0 along y; scale 2: by 2 and 0.
     assert float(loss(ramp, flat, valid)) == pytest.approx((1 + 2) / 2)
     valid[..., 1] = False  # no pair left across the gap but columns 2 and 3
     assert float(DepthGradientLoss(num_scales=1)(ramp, flat, valid)) == pytest.approx(1)

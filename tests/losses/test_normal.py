@@ -61,8 +61,8 @@ def test_cosine_ignores_length(preds: Tensor, target: Tensor, valid: Tensor) -> 
 def test_zero_predictions_have_a_finite_gradient(target: Tensor, valid: Tensor) -> None:
     value, slope = gradient(NormalCosineLoss(), torch.zeros_like(target), target, valid)
     assert value == 1
-    towards = (slope * target).sum(1, keepdim=True)
-    assert (towards[valid] < 0).all()  # descent turns to the target
+    toward = (slope * target).sum(1, keepdim=True)
+    assert (toward[valid] < 0).all()  # descent turns to the target
 
 
 @pytest.mark.parametrize("loss", [NormalCosineLoss(), NormalL1Loss()])
@@ -85,7 +85,7 @@ class TestBoth:
         assert value == 0
         assert (slope == 0).all()
 
-    def test_pictures_weigh_by_their_valid_pixels(
+    def test_images_weigh_by_their_valid_pixels(
         self, loss: nn.Module, preds: Tensor, target: Tensor, valid: Tensor
     ) -> None:
         parts = [loss(preds[i : i + 1], target[i : i + 1], valid[i : i + 1]) for i in (0, 1)]

@@ -15,12 +15,12 @@ def preds() -> Tensor:
     return torch.tensor([2.0, 10.0, 1.0, 3.0]).view(1, 4, 1, 1).expand(1, 4, 2, 2)
 
 
-def test_mse_keeps_unlabelled_keypoints_in_the_mean(preds: Tensor) -> None:
+def test_mse_keeps_unlabeled_keypoints_in_the_mean(preds: Tensor) -> None:
     loss = HeatmapMSELoss()(preds, torch.zeros_like(preds), WEIGHT)
     assert loss.item() == (4 + 0 + 1 + 9) / 4
 
 
-def test_ohkm_takes_the_hardest_labelled(preds: Tensor) -> None:
+def test_ohkm_takes_the_hardest_labeled(preds: Tensor) -> None:
     loss = HeatmapOHKMLoss(2)(preds, torch.zeros_like(preds), WEIGHT)
     assert loss.item() == (9 + 4) / 2
 
@@ -39,7 +39,7 @@ def test_bfloat16_output_is_compared_in_float32(loss: torch.nn.Module, preds: Te
     value.backward()
     assert value.dtype == torch.float32
     assert half.grad is not None
-    assert half.grad[0, 1].abs().sum() == 0  # unlabelled
+    assert half.grad[0, 1].abs().sum() == 0  # unlabeled
 
 
 def test_misfits_are_named(preds: Tensor) -> None:

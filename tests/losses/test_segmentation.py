@@ -59,7 +59,7 @@ def test_dice_averages_over_present_classes() -> None:
     labels = torch.tensor([[[0, 1]], [[0, 1]]])
     assert DiceLoss()(logits, labels).item() == pytest.approx(0, abs=1e-6)
     assert DiceLoss(background=None)(logits, 1 - labels).item() == pytest.approx(1, abs=2e-3)
-    labels[0] = 0  # a picture of background alone adds 0, also where it is wrong
+    labels[0] = 0  # an image of background alone adds 0, also where it is wrong
     wrong = torch.where(labels == 1, 0, 2)
     assert DiceLoss()(logits, labels).item() == pytest.approx(0, abs=1e-6)
     assert DiceLoss()(logits, wrong).item() == pytest.approx(1, abs=2e-3)
@@ -81,7 +81,7 @@ class TestBoth:
         changed[0, :, :2] += torch.randn(3, 2, 5)
         assert torch.equal(loss(changed, labels), value)
 
-    def test_nothing_labelled(self, loss: nn.Module, logits: Tensor, labels: Tensor) -> None:
+    def test_nothing_labeled(self, loss: nn.Module, logits: Tensor, labels: Tensor) -> None:
         logits.requires_grad_()
         value = loss(logits, torch.full_like(labels, IGNORE))
         value.backward()

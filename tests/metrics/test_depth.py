@@ -18,7 +18,7 @@ def measure(
     return {name: float(value) for name, value in metric.compute().items()}
 
 
-def picture(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def image(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     target = torch.rand(6, 8, generator=generator) + 0.5
     preds = target + 0.3 * torch.randn(6, 8, generator=generator)
@@ -40,11 +40,11 @@ def test_by_hand() -> None:
     )
 
 
-def test_pictures_are_averaged_not_pooled() -> None:
+def test_images_are_averaged_not_pooled() -> None:
     target = torch.ones(2, 1, 4)
     preds = target + torch.tensor([1.0, 3.0]).view(2, 1, 1)
     valid = torch.ones_like(target).bool()
-    valid[1, 0, 1:] = False  # one pixel weighs as much as the other picture's four
+    valid[1, 0, 1:] = False  # one pixel weighs as much as the other image's four
     assert measure(preds, target, valid)["rmse"] == 2
 
 
@@ -64,7 +64,7 @@ def test_a_depth_below_zero_is_not_near() -> None:
 
 @pytest.mark.parametrize("alignment", ["scale", "scale_shift"])
 def test_alignment_is_least_squares(alignment: Alignment) -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     x, y = (t[valid].double().numpy() for t in (preds, target))
     columns = [x] if alignment == "scale" else [x, np.ones_like(x)]
     basis = np.stack(columns, -1)
@@ -76,7 +76,7 @@ def test_alignment_is_least_squares(alignment: Alignment) -> None:
 
 
 def test_alignment_undoes_what_it_is_named_after() -> None:
-    _, target, valid = picture()
+    _, target, valid = image()
     for alignment, preds in (("scale", 5 * target), ("scale_shift", 0.01 * target - 40)):
         numbers = measure(preds, target, valid, alignment)
         assert numbers[f"rmse_{alignment}"] < 1e-3
@@ -85,15 +85,15 @@ def test_alignment_undoes_what_it_is_named_after() -> None:
     assert measure(5 * target, target, valid)["rmse"] > 1
 
 
-def test_every_picture_is_aligned_by_itself() -> None:
-    _, target, valid = picture()
+def test_every_image_is_aligned_by_itself() -> None:
+    _, target, valid = image()
     both = torch.stack([2 * target + 1, 0.5 * target - 3])
     numbers = measure(both, target.expand(2, 6, 8), valid.expand(2, 6, 8), "scale_shift")
     assert numbers["rmse_scale_shift"] < 1e-5
 
 
 def test_a_flat_prediction_becomes_the_mean() -> None:
-    _, target, valid = picture()
+    _, target, valid = image()
     spread = target[valid].std(correction=0).item()
     for flat in (0.0, 0.3, 100.0):
         numbers = measure(torch.full_like(target, flat), target, valid, "scale_shift")
@@ -103,13 +103,13 @@ def test_a_flat_prediction_becomes_the_mean() -> None:
 
 
 def test_raw_is_left_alone() -> None:
-    preds, target, valid = (x.view(1, -1) for x in picture())
+    preds, target, valid = (x.view(1, -1) for x in image())
     assert align(preds, target, valid, "raw") is preds
 
 
 @pytest.mark.parametrize("alignment", ["raw", "scale", "scale_shift"])
 def test_invalid_pixels_do_not_count(alignment: Alignment) -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     before = measure(preds, target, valid, alignment)
     for dirt in (1e6, torch.nan, -torch.inf):
         dirty = preds.where(valid, dirt), target.where(valid, dirt)
@@ -118,17 +118,17 @@ def test_invalid_pixels_do_not_count(alignment: Alignment) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 6, 8), (1, 1, 6, 8)])
 def test_leading_shape_does_not_matter(shape: tuple[int, ...]) -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     views = (x.view(shape) for x in (preds, target, valid))
     assert measure(*views) == measure(preds, target, valid)
 
 
-def test_batches_and_pictures_give_the_same() -> None:
+def test_batches_and_images_give_the_same() -> None:
     one, many = DepthErrors(alignment="scale"), DepthErrors(alignment="scale")
-    pictures = [picture(seed) for seed in range(4)]
-    for preds, target, valid in pictures:
+    images = [image(seed) for seed in range(4)]
+    for preds, target, valid in images:
         one.update(preds, target, valid)
-    many.update(*(torch.stack(rows)[:, None] for rows in zip(*pictures, strict=True)))
+    many.update(*(torch.stack(rows)[:, None] for rows in zip(*images, strict=True)))
     expected = one.compute()
     for name, value in many.compute().items():
         torch.testing.assert_close(value, expected[name])
@@ -137,9 +137,9 @@ def test_batches_and_pictures_give_the_same() -> None:
 def test_states_of_processes_add_up() -> None:
     whole, *parts = (DepthErrors() for _ in range(3))
     for seed, part in enumerate(parts):
-        part.update(*picture(seed))
-        whole.update(*picture(seed))
-    parts[0].update(*(x & False if x.dtype == torch.bool else x for x in picture()))
+        part.update(*image(seed))
+        whole.update(*image(seed))
+    parts[0].update(*(x & False if x.dtype == torch.bool else x for x in image()))
     joined = DepthErrors()
     for name, reduction in joined._reductions.items():
         setattr(joined, name, reduction(torch.stack([getattr(part, name) for part in parts])))
@@ -148,14 +148,14 @@ def test_states_of_processes_add_up() -> None:
     assert joined.skipped == 1
 
 
-def test_pictures_without_a_valid_pixel_are_skipped() -> None:
-    preds, target, valid = picture()
+def test_images_without_a_valid_pixel_are_skipped() -> None:
+    preds, target, valid = image()
     metric = DepthErrors(alignment="scale_shift")
     metric.update(preds, target, valid & False)
     assert metric.compute() == {}
     assert metric.skipped == 1
     assert set(metric.undefined) == {f"{name}_scale_shift" for name in NAMES}
-    assert metric.undefined["rmse_scale_shift"] == "no picture has a valid pixel"
+    assert metric.undefined["rmse_scale_shift"] == "no image has a valid pixel"
     metric.update(preds, target, valid)
     numbers = {name: float(value) for name, value in metric.compute().items()}
     assert numbers == measure(preds, target, valid, "scale_shift")
@@ -171,20 +171,20 @@ def test_without_deep_pixels_only_the_rmse_is_known() -> None:
 
 
 def test_what_is_not_finite_is_not_hidden() -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     metric = DepthErrors()
     metric.update(preds, target, valid)
     preds[valid] = torch.nan
     metric.update(preds, target, valid)
     assert metric.compute() == {}
-    assert "1 pictures" in metric.undefined["rmse"]
+    assert "1 images" in metric.undefined["rmse"]
     metric.reset()
-    metric.update(*picture())
+    metric.update(*image())
     assert metric.compute()["rmse"].isfinite()
 
 
 def test_bad_input_is_refused() -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     with pytest.raises(ValueError, match=r"\(1, 6, 8\).*\(6, 8\).*one shape"):
         DepthErrors().update(preds[None], target, valid)
     with pytest.raises(ValueError, match=r"median.*'scale_shift'"):

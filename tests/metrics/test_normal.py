@@ -25,7 +25,7 @@ def turned(degrees: list[float] | Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return preds, target, torch.ones_like(angle).bool()
 
 
-def picture(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def image(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     target = F.normalize(torch.randn(3, 12, 14, generator=generator), dim=0)
     preds = target + 0.4 * torch.randn(3, 12, 14, generator=generator)
@@ -57,7 +57,7 @@ def test_angles_are_exact_at_both_ends(angle: float) -> None:
 
 
 def test_equal_and_opposite_normals() -> None:
-    _, target, valid = picture()
+    _, target, valid = image()
     same, opposite = measure(target, target, valid), measure(-target, target, valid)
     assert same["mean_angular_error"] == pytest.approx(0, abs=1e-4)
     assert same["median_angular_error"] == 0
@@ -68,19 +68,19 @@ def test_equal_and_opposite_normals() -> None:
 
 
 def test_length_does_not_matter() -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     before = measure(preds, target, valid)
     for factor in (1e-6, 1e6):
         assert measure(factor * preds, 3 * target, valid) == pytest.approx(before, abs=1e-4)
 
 
 def test_a_prediction_of_zero_is_not_perfect() -> None:
-    _, target, valid = picture()
+    _, target, valid = image()
     assert measure(torch.zeros_like(target), target, valid)["mean_angular_error"] == 90
 
 
 def test_equals_the_angles_themselves() -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     cosine = (F.normalize(preds.double(), dim=0) * target.double()).sum(0)[valid]
     angles = cosine.clamp(-1, 1).acos().rad2deg().numpy()
     numbers = measure(preds, target, valid)
@@ -98,7 +98,7 @@ def test_median_to_its_resolution(number: int) -> None:
 
 
 def test_invalid_pixels_do_not_count() -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     before = measure(preds, target, valid)
     for dirt in (0, -7, torch.nan, torch.inf):
         assert measure(preds.where(valid, dirt), target.where(valid, dirt), valid) == before
@@ -114,12 +114,12 @@ def test_pixels_are_pooled() -> None:
     assert set(numbers) == {"mean_angular_error", "median_angular_error"}
 
 
-def test_batches_and_pictures_give_the_same() -> None:
+def test_batches_and_images_give_the_same() -> None:
     one, many, channel = AngularErrors(), AngularErrors(), AngularErrors()
-    pictures = [picture(seed) for seed in range(3)]
-    for preds, target, valid in pictures:
+    images = [image(seed) for seed in range(3)]
+    for preds, target, valid in images:
         one.update(preds, target, valid)
-    preds, target, valid = (torch.stack(rows) for rows in zip(*pictures, strict=True))
+    preds, target, valid = (torch.stack(rows) for rows in zip(*images, strict=True))
     many.update(preds, target, valid)
     channel.update(preds, target, valid[:, None])
     assert one.compute() == many.compute() == channel.compute()
@@ -128,8 +128,8 @@ def test_batches_and_pictures_give_the_same() -> None:
 def test_states_of_processes_add_up() -> None:
     whole, *parts = (AngularErrors() for _ in range(3))
     for seed, part in enumerate(parts):
-        part.update(*picture(seed))
-        whole.update(*picture(seed))
+        part.update(*image(seed))
+        whole.update(*image(seed))
     joined = AngularErrors()
     for name, reduction in joined._reductions.items():
         setattr(joined, name, reduction(torch.stack([getattr(part, name) for part in parts])))
@@ -138,7 +138,7 @@ def test_states_of_processes_add_up() -> None:
 
 
 def test_without_valid_pixels_the_reason_is_given() -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     metric = AngularErrors(thresholds_deg=[11.25])
     metric.update(preds, target, valid & False)
     assert metric.compute() == {}
@@ -150,7 +150,7 @@ def test_without_valid_pixels_the_reason_is_given() -> None:
 
 
 def test_what_is_not_finite_is_not_hidden() -> None:
-    preds, target, _ = picture()
+    preds, target, _ = image()
     preds[1, 2, 3] = torch.nan
     metric = AngularErrors()
     metric.update(preds, target, torch.ones(12, 14).bool())
@@ -159,7 +159,7 @@ def test_what_is_not_finite_is_not_hidden() -> None:
 
 
 def test_bad_input_is_refused() -> None:
-    preds, target, valid = picture()
+    preds, target, valid = image()
     with pytest.raises(ValueError, match=r"\(2, 12, 14\).*\(\.\.\., 3, H, W\)"):
         AngularErrors().update(preds[:2], target[:2], valid)
     for wrong in (valid[:, :5], valid.expand(3, 12, 14), valid.expand(2, 12, 14)):

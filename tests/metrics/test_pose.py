@@ -16,7 +16,7 @@ SKELETON = Skeleton.load("coco17")
 
 
 def made_people(num: int = 6, area: float = 2500.0) -> dict[str, Any]:
-    """Two people a picture, all keypoints labelled."""
+    """Two people an image, all keypoints labeled."""
     rng = np.random.default_rng(0)
     annotations = []
     for i in range(num):
@@ -86,7 +86,7 @@ def test_repeated_and_duplicate_people_are_counted_once() -> None:
     assert score(truth, **twice)[0] == score(truth, **columns)[0]
 
 
-def test_only_seen_pictures_count_in_a_trial_run() -> None:
+def test_only_seen_images_count_in_a_trial_run() -> None:
     truth = made_people()
     metric = OksAP(SKELETON)
     metric.set_ground_truth(truth, only_seen=True)
@@ -99,10 +99,10 @@ def test_people_of_another_skeleton_are_refused() -> None:
         OksAP("wholebody133").set_ground_truth(made_people())
     with pytest.raises(ValueError, match="no annotated person"):
         OksAP(SKELETON).set_ground_truth({**made_people(), "annotations": []})
-    unlabelled = made_people(1)
-    unlabelled["annotations"][0]["keypoints"] = [0] * 51
+    unlabeled = made_people(1)
+    unlabeled["annotations"][0]["keypoints"] = [0] * 51
     with pytest.raises(ValueError, match="no annotated person"):
-        OksAP(SKELETON).set_ground_truth(unlabelled)
+        OksAP(SKELETON).set_ground_truth(unlabeled)
 
 
 def test_unsure_keypoints_do_not_enter_the_score() -> None:
@@ -180,7 +180,7 @@ def test_without_predictions_nothing_is_found() -> None:
     assert set(metric.undefined) == set(oks.NAMES)
 
 
-def test_a_prediction_of_an_unknown_picture_is_refused() -> None:
+def test_a_prediction_of_an_unknown_image_is_refused() -> None:
     truth = made_people()
     columns = predict(truth)
     columns["image_ids"][0] = 77
@@ -210,11 +210,11 @@ def test_parts_are_measured_on_their_own_points() -> None:
     assert numbers["left_hand/AP"] == pytest.approx(1)
     assert "medium" not in metric.undefined.get("face/AP_M", "")
     assert metric.undefined["face/AP_L"] == (
-        "no annotated person of large area (from 96^2 px) with a labelled face keypoint"
+        "no annotated person of large area (from 96^2 px) with a labeled face keypoint"
     )
 
 
-def test_a_part_that_nobody_vouches_for_is_not_labelled() -> None:
+def test_a_part_that_nobody_vouches_for_is_not_labeled() -> None:
     truth = made_people()
     for person in truth["annotations"]:
         person["lefthand_valid"] = False
@@ -228,7 +228,7 @@ def test_a_part_that_nobody_vouches_for_is_not_labelled() -> None:
     assert numbers["face/AR"] == pytest.approx(1)
     assert not any(name.startswith("left_hand/") for name in numbers)
     assert metric.undefined["left_hand/AP50"] == (
-        "no annotated person with a labelled left_hand keypoint"
+        "no annotated person with a labeled left_hand keypoint"
     )
 
 
@@ -288,4 +288,4 @@ def test_without_labels_the_reason_is_given() -> None:
     for metric, name in ((PCK(), "PCK"), (NME(), "NME")):
         metric.update(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.zeros(1, 2), torch.ones(1))
         assert metric.compute() == {}
-        assert "labelled" in metric.undefined[name]
+        assert "labeled" in metric.undefined[name]

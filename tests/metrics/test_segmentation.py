@@ -90,7 +90,7 @@ def test_ignored_pixels_do_not_count() -> None:
 
 
 def test_counts_are_summed_before_the_ratio() -> None:
-    """A picture with one hand pixel weighs one pixel, and the mean is not that of pictures."""
+    """An image with one hand pixel weighs one pixel, and the mean is not that of images."""
     metric = MeanIoU(classes=CLASSES)
     metric.update(torch.tensor([2, 2, 2]), torch.tensor([2, 2, 2]))
     metric.update(torch.tensor([0]), torch.tensor([2]))
@@ -110,10 +110,10 @@ def test_states_of_processes_add_up() -> None:
     assert joined.compute() == whole.compute()
 
 
-def test_nothing_labelled() -> None:
+def test_nothing_labeled() -> None:
     metric, numbers = measure(torch.zeros(4).long(), torch.full((4,), IGNORE))
     assert numbers == {}
-    assert metric.undefined["mIoU"] == "no pixel is labelled"
+    assert metric.undefined["mIoU"] == "no pixel is labeled"
     assert set(metric.undefined) == {"mIoU", "mAcc", "aAcc", *(f"IoU/{c}" for c in CLASSES)}
     assert all(math.isfinite(row.share) for row in metric.table() or ())
 

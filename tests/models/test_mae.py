@@ -25,7 +25,7 @@ def test_the_lowest_noise_stays_visible() -> None:
 
 
 @pytest.mark.parametrize("ratio", [0.5, 0.75, 0.9])
-def test_every_picture_hides_the_same_number(ratio: float) -> None:
+def test_every_image_hides_the_same_number(ratio: float) -> None:
     mask = RandomMasking(ratio)(5, (8, 6), torch.device("cpu"))
     assert mask.hidden.sum(1).tolist() == [48 - int(48 * (1 - ratio))] * 5
     assert len({tuple(row) for row in mask.hidden.tolist()}) == 5
@@ -114,7 +114,7 @@ def test_the_encoder_costs_a_quarter_where_three_quarters_are_hidden() -> None:
 def test_masks_that_do_not_fit_are_refused() -> None:
     model = made()
     image = torch.zeros(2, 3, 64, 48)
-    with pytest.raises(ValueError, match="a mask of 1 pictures of 12 patches does not fit 2"):
+    with pytest.raises(ValueError, match="a mask of 1 images of 12 patches does not fit 2"):
         model(image, model.masking(1, (4, 3), image.device))
     with pytest.raises(ValueError, match="keeps 0 of 4 patches"):
         mask_by_noise(torch.rand(1, 4), ratio=0.9)

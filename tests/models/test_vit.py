@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from sapiens_lab.models.heads import DeconvHead
-from sapiens_lab.models.pos_embed import resize_positions, sincos_positions
+from sapiens_lab.models.pos_embed import resize_pos_embed, sincos_pos_embed
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.timm_encoder import TimmEncoder
 from sapiens_lab.models.vit import ViT, vit
@@ -115,7 +115,7 @@ def test_drop_path_acts_in_training_only() -> None:
 
 
 def test_the_sincos_table_has_rows_first() -> None:
-    table = sincos_positions(16, (4, 3), class_token=True)
+    table = sincos_pos_embed(16, (4, 3), class_token=True)
     assert table.shape == (1, 13, 16)
     assert (table[0, 0] == 0).all()
     grid = table[0, 1:].view(4, 3, 16)
@@ -126,10 +126,10 @@ def test_the_sincos_table_has_rows_first() -> None:
 
 def test_resizing_positions_keeps_the_prefix() -> None:
     table = torch.rand(1, 1 + 16, 8)
-    resized = resize_positions(table, (4, 4), (6, 5), num_prefix_tokens=1)
+    resized = resize_pos_embed(table, (4, 4), (6, 5), num_prefix_tokens=1)
     assert resized.shape == (1, 31, 8)
     assert (resized[:, 0] == table[:, 0]).all()
-    assert resize_positions(table, (4, 4), (4, 4), num_prefix_tokens=1) is table
+    assert resize_pos_embed(table, (4, 4), (4, 4), num_prefix_tokens=1) is table
 
 
 def test_a_head_doubles_with_every_deconvolution() -> None:
@@ -138,13 +138,13 @@ def test_a_head_doubles_with_every_deconvolution() -> None:
     assert head.upsampling == 4
 
 
-def test_the_model_normalises_grey_levels_of_any_type() -> None:
+def test_the_model_normalizes_gray_levels_of_any_type() -> None:
     head = lambda dim: DeconvHead(dim, out_channels=2, deconv_channels=[4], conv_channels=[])  # noqa: E731
     model = Sapiens(small(), head=head)
     image = torch.randint(0, 255, (1, 3, 64, 48), dtype=torch.uint8)
     torch.testing.assert_close(model(image), model(image.float()))
-    grey = torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1)
-    assert model.normalize(grey).abs().max() < 1e-6
+    gray = torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1)
+    assert model.normalize(gray).abs().max() < 1e-6
     assert not [key for key in model.state_dict() if "mean" in key]  # buffers, but not saved
 
 

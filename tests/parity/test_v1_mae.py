@@ -42,7 +42,7 @@ def test_every_step_equals_the_official_one(shared: Path, config: dict[str, Any]
         decoder_heads=config["mae_decoder_heads"],
     ).eval()
     report = load_weights(model, folder / "mae_epoch_1600.pth")
-    assert not report.initialised
+    assert not report.initialized
     assert not report.unused
     io = load_file(folder / "mae_io.safetensors")
     mask = mask_by_noise(io["noise"], ratio=config["mask_ratio"])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sapiens_lab.heatmaps import flip_heatmaps
 from sapiens_lab.models.heads import DeconvHead
-from sapiens_lab.models.pos_embed import sincos_positions
+from sapiens_lab.models.pos_embed import sincos_pos_embed
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.vit import ViT
 from sapiens_lab.weights.files import read_weights
@@ -64,15 +64,15 @@ def test_outputs_equal_the_official_ones(shared: Path, config: dict[str, Any], t
     folder = shared / "goldens/v1"
     model = build(read_weights(folder / f"{task}.pth").state, config, PADDING[task])
     report = load_weights(model, folder / f"{task}.pth", head="keep")
-    assert not report.initialised
+    assert not report.initialized
     assert not report.unused
     io = load_file(folder / f"{task}_io.safetensors")
     output = model.head(model.backbone(io["image"]))
     expected = io["heatmaps" if task == "pose" else "output"]
     assert (output - expected).abs().max() < 1e-5
     if task == "pose":
-        mirrored = model.head(model.backbone(io["image"].flip(-1)))
-        average = (output + flip_heatmaps(mirrored, io["flip_indices"].numpy())) / 2
+        flipped = model.head(model.backbone(io["image"].flip(-1)))
+        average = (output + flip_heatmaps(flipped, io["flip_indices"].numpy())) / 2
         assert (average - io["heatmaps_flip_tta"]).abs().max() < 1e-5
 
 
@@ -94,7 +94,7 @@ def test_the_pretrained_encoder_equals_the_official_one(
         head=lambda dim: DeconvHead(dim, out_channels=1, deconv_channels=[8], conv_channels=[]),
     ).eval()
     report = load_weights(model, shared / "goldens/v1" / file)
-    assert all(name.startswith("head.") for name in report.initialised)
+    assert all(name.startswith("head.") for name in report.initialized)
     io = load_file(shared / "goldens/v1/encoder_io.safetensors")
     for shape in ("square", "rect"):
         tokens = backbone.forward_tokens(io[f"image_{shape}"])
@@ -116,7 +116,7 @@ def test_sincos_tables_equal_the_official_ones(shared: Path, config: dict[str, A
     io = load_file(shared / "goldens/v1/mae_io.safetensors")
     side = config["pretrain_size"] // config["patch_size"]
     for key in ("backbone.pos_embed", "neck.decoder_pos_embed"):
-        ours = sincos_positions(io[key].shape[-1], (side, side), class_token=True)
+        ours = sincos_pos_embed(io[key].shape[-1], (side, side), class_token=True)
         assert (ours - io[key]).abs().max() < 1e-6
 
 

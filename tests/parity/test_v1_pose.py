@@ -96,7 +96,7 @@ def test_losses(small: dict[str, Tensor]) -> None:
     torch.testing.assert_close(HeatmapOHKMLoss(topk)(*inputs), small["loss_ohkm"][0])
 
 
-def test_flip_order_is_a_mirror(small: dict[str, Tensor]) -> None:
+def test_flip_order_is_a_flip(small: dict[str, Tensor]) -> None:
     index = small["flip_indices"].numpy()
     twice = flip_heatmaps(flip_heatmaps(small["heatmaps"], index), index)
     assert torch.equal(twice, small["heatmaps"])

@@ -1,4 +1,4 @@
-"""Body, poses, landmarks, classes: the parts of a scene that need no picture."""
+"""Body, poses, landmarks, classes: the parts of a scene that need no image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.synthetic.body import MESHES, NUM_VERTICES, load_body
 from sapiens_lab.synthetic.collisions import TOLERANCE, penetration, resolve
 from sapiens_lab.synthetic.keypoints import load_landmarks
-from sapiens_lab.synthetic.materials import PART_MIRROR, PART_OF, PARTS, Material
+from sapiens_lab.synthetic.materials import PART_FLIP, PART_OF, PARTS, Material
 from sapiens_lab.synthetic.poses import rotations, sample_pose
 from sapiens_lab.synthetic.regions import load_regions
 
@@ -58,14 +58,14 @@ def test_every_point_of_the_skeleton_is_known(name: str, known: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["coco17", "wholebody133", "goliath308"])
-def test_landmarks_mirror_as_the_skeleton_says(name: str) -> None:
+def test_landmarks_flip_as_the_skeleton_says(name: str) -> None:
     skeleton, landmarks = Skeleton.load(name), load_landmarks()
-    assert skeleton.mirror_index is not None
+    assert skeleton.flip_indices is not None
     index = {point: i for i, point in enumerate(landmarks.names)}
     for i, point in enumerate(skeleton.keypoints):
         if point in index:
-            other = landmarks.names[landmarks.mirror_index[index[point]]]
-            assert other == skeleton.keypoints[skeleton.mirror_index[i]]
+            other = landmarks.names[landmarks.flip_indices[index[point]]]
+            assert other == skeleton.keypoints[skeleton.flip_indices[i]]
 
 
 def test_half_of_the_308_points_are_real() -> None:
@@ -73,10 +73,10 @@ def test_half_of_the_308_points_are_real() -> None:
     assert sum(point in names for point in Skeleton.load("goliath308").keypoints) >= 150
 
 
-def test_classes_and_their_mirror() -> None:
+def test_classes_and_their_flip() -> None:
     assert len(PARTS) == len(set(PARTS)) == 28
-    np.testing.assert_array_equal(PART_MIRROR[PART_MIRROR], np.arange(28))
-    assert PARTS[PART_MIRROR[PARTS.index("Left_Sock")]] == "Right_Sock"
+    np.testing.assert_array_equal(PART_FLIP[PART_FLIP], np.arange(28))
+    assert PARTS[PART_FLIP[PARTS.index("Left_Sock")]] == "Right_Sock"
     assert PARTS[PART_OF[1, Material.HAND]] == "Left_Hand"
     assert set(PART_OF.ravel()) == set(range(1, 28))
 

@@ -49,7 +49,7 @@ def _write(folder: ExportFolder, count: int) -> None:
     assert folder.finish("wholebody133") == count
 
 
-def test_pictures_masks_and_labels_are_those_of_the_scene(
+def test_images_masks_and_labels_are_those_of_the_scene(
     written: ExportFolder, scenes: list[Scene]
 ) -> None:
     for i, scene in enumerate(scenes):

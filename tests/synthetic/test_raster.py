@@ -1,4 +1,4 @@
-"""The rasteriser: known triangles, cuts, culling, and equality of the two back ends."""
+"""The rasterizer: known triangles, cuts, culling, and equality of the two back ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw(z: float = 2.0, **changes: object) -> Fragments:
     )
 
 
-def test_half_a_square_is_covered_from_pixel_centre_to_pixel_centre() -> None:
+def test_half_a_square_is_covered_from_pixel_center_to_pixel_center() -> None:
     y, x = np.mgrid[:8, :8]
     seen = draw()
     np.testing.assert_array_equal(seen.triangle == 0, x + y <= 7)
@@ -42,10 +42,10 @@ def test_fragments_below_the_cut_are_dropped_along_a_straight_line() -> None:
     assert (seen.triangle[:4, 2] == 0).all()
 
 
-def test_backs_are_culled_and_a_mirroring_camera_exchanges_them() -> None:
+def test_backs_are_culled_and_a_flipping_camera_exchanges_them() -> None:
     cull = np.ones(1, bool)
     assert (draw(cull=cull).triangle == 0).any() != (
-        draw(cull=cull, mirrored=True).triangle == 0
+        draw(cull=cull, flipped=True).triangle == 0
     ).any()
     assert not (draw(z=0.001).triangle == 0).any()  # nearer than the near plane
 

@@ -1,4 +1,4 @@
-"""Scans: any file comes out upright and in metres, and its maps agree with its shape."""
+"""Scans: any file comes out upright and in meters, and its maps agree with its shape."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def trimesh() -> None:
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Scan:
-    """0.5 m wide, 1.75 m tall and 0.3 m deep, in centimetres and away from the origin."""
+    """0.5 m wide, 1.75 m tall and 0.3 m deep, in centimeters and away from the origin."""
     path = tmp_path_factory.mktemp("box") / "box.obj"
     _write_box(path, np.array([50.0, 175.0, 30.0]), np.array([300.0, -20.0, 10.0]))
     return load_scan(path)
@@ -94,7 +94,7 @@ def test_z_up_and_metric(tmp_path: Path) -> None:
     _write_box(tmp_path / "box.obj", np.array([0.5, 0.3, 1.6]), np.array([1.0, 2.0, 3.0]))
     scan = load_scan(tmp_path / "box.obj", up="z", height_m=None)
     np.testing.assert_allclose(np.ptp(scan.vertices, axis=0), [0.5, 1.6, 0.3], atol=1e-6)
-    front = scan.placement[:3, :3] @ [0, -1, 0]  # a person modelled with z up faces -y
+    front = scan.placement[:3, :3] @ [0, -1, 0]  # a person modeled with z up faces -y
     np.testing.assert_allclose(front, [0, 0, 1], atol=1e-9)
 
 
@@ -118,7 +118,7 @@ def test_normals_of_a_box_are_those_of_its_sides(box: Scan) -> None:
         np.testing.assert_allclose(world, outward, atol=1e-5)
 
 
-def test_normals_of_a_sphere_point_from_its_centre_and_agree_with_depth(sphere: Scan) -> None:
+def test_normals_of_a_sphere_point_from_its_center_and_agree_with_depth(sphere: Scan) -> None:
     for view in _views(sphere):
         outward = _points(view) - [0, 0.875, 0]
         outward /= np.linalg.norm(outward, axis=1, keepdims=True)
@@ -134,7 +134,7 @@ def _gradient_angles(view: View) -> np.ndarray:
     points = view.camera.rays(grid) * view.depth[..., None]
     right = points[1:-1, 2:] - points[1:-1, :-2]
     down = points[2:, 1:-1] - points[:-2, 1:-1]
-    normal = np.cross(down, right)  # towards the viewer: z negative
+    normal = np.cross(down, right)  # toward the viewer: z negative
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12
     m = view.mask
     whole = m[1:-1, 1:-1] & m[1:-1, 2:] & m[1:-1, :-2] & m[2:, 1:-1] & m[:-2, 1:-1]
@@ -216,7 +216,7 @@ def test_the_back_of_an_open_surface_shows_the_opposite_normal(tmp_path: Path) -
             np.testing.assert_allclose(world, np.broadcast_to([0, 0, z], world.shape), atol=1e-5)
 
 
-def test_texels_are_read_at_their_centres_and_the_texture_repeats() -> None:
+def test_texels_are_read_at_their_centers_and_the_texture_repeats() -> None:
     texture = np.array([[[0] * 3, [100] * 3], [[200] * 3, [40] * 3]], np.uint8)
     uv = np.array([[0.25, 0.75], [0.75, 0.75], [0.25, 0.25], [0.5, 0.75], [1.25, -0.25]])
     colors = sample_texture(texture, uv.astype(np.float32))[:, 0] * 255
@@ -225,7 +225,7 @@ def test_texels_are_read_at_their_centres_and_the_texture_repeats() -> None:
     np.testing.assert_allclose(coarse, 85, atol=1)  # the mean of all four
 
 
-def test_colours_of_vertices_and_of_parts_of_a_glb(tmp_path: Path) -> None:
+def test_colors_of_vertices_and_of_parts_of_a_glb(tmp_path: Path) -> None:
     import trimesh
 
     ball = trimesh.creation.icosphere(subdivisions=1)
@@ -256,7 +256,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no height along y; give the axis that points up"):
         load_scan(tmp_path / "flat.obj")
     _write_box(tmp_path / "mm.obj", np.array([500.0, 1750.0, 300.0]), np.zeros(3))
-    with pytest.raises(ValueError, match="1750 units tall, which are hardly metres: leave out"):
+    with pytest.raises(ValueError, match="1750 units tall, which are hardly meters: leave out"):
         load_scan(tmp_path / "mm.obj", height_m=None)
 
 

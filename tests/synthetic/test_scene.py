@@ -1,4 +1,4 @@
-"""The annotations of a scene agree with its picture, with each other and under warps."""
+"""The annotations of a scene agree with its image, with each other and under warps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from sapiens_lab import geometry
 from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
-from sapiens_lab.synthetic import PART_MIRROR, PARTS, Scene, render_scene
+from sapiens_lab.synthetic import PART_FLIP, PARTS, Scene, render_scene
 from sapiens_lab.synthetic.keypoints import load_landmarks
 
 SIZE = (128, 96)
@@ -39,7 +39,7 @@ def test_same_seed_same_scene_and_another_seed_another() -> None:
     assert not np.array_equal(a.parts, other.parts)
 
 
-def test_the_picture_size_changes_only_the_view() -> None:
+def test_the_image_size_changes_only_the_view() -> None:
     small, large = (render_scene(5, image_size=(h, h * 3 // 4)) for h in (96, 192))
     assert (small.pose, small.height, small.framing) == (large.pose, large.height, large.framing)
     np.testing.assert_allclose(2 * small.keypoints + 0.5, large.keypoints, atol=0.05)
@@ -53,7 +53,7 @@ def test_cameras_look_down_and_turn_as_asked() -> None:
         )
         right, _, forward = above.camera.R
         assert 50 <= np.degrees(np.arcsin(-forward[1])) <= 60  # the world's y points up
-        # Turned by about a quarter, the picture's x axis lies in the plane of the world's y.
+        # Turned by about a quarter, the image's x axis lies in the plane of the world's y.
         upright = np.cross(forward, np.cross([0, 1, 0], forward))
         assert abs(right @ upright) / np.linalg.norm(upright) > np.cos(np.radians(10)) - 1e-6
         assert (above.pose, above.height, above.framing) == (
@@ -65,7 +65,7 @@ def test_cameras_look_down_and_turn_as_asked() -> None:
 
 def test_normals_agree_with_the_gradient_of_depth(scenes: list[Scene]) -> None:
     angles = np.concatenate([_angles(scene) for scene in scenes])
-    assert np.median(angles) < 9  # [degrees] flat facets against smooth normals, small pictures
+    assert np.median(angles) < 9  # [degrees] flat facets against smooth normals, small images
     assert np.mean(angles > 90) < 0.01
 
 
@@ -75,7 +75,7 @@ def _angles(scene: Scene) -> np.ndarray:
     points = scene.camera.rays(grid) * scene.depth[..., None]
     right = points[1:-1, 2:] - points[1:-1, :-2]
     down = points[2:, 1:-1] - points[:-2, 1:-1]
-    normal = np.cross(down, right)  # towards the viewer: z negative
+    normal = np.cross(down, right)  # toward the viewer: z negative
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12
     m = scene.mask
     whole = m[1:-1, 1:-1] & m[1:-1, 2:] & m[1:-1, :-2] & m[2:, 1:-1] & m[:-2, 1:-1]
@@ -96,7 +96,7 @@ def test_keypoints_lie_on_the_body(scenes: list[Scene]) -> None:
     assert on / total > 0.995
 
 
-def test_points_outside_the_picture_are_unlabelled_and_hidden_ones_exist(
+def test_points_outside_the_image_are_unlabeled_and_hidden_ones_exist(
     scenes: list[Scene],
 ) -> None:
     for scene in scenes:
@@ -125,21 +125,21 @@ def test_left_and_right_keypoints_lie_on_left_and_right_parts(scenes: list[Scene
 
 
 @pytest.mark.parametrize("seed", [0, 2, 11])
-def test_a_mirrored_camera_sees_the_mirrored_picture_with_sides_exchanged(seed: int) -> None:
+def test_a_flipped_camera_sees_the_flipped_image_with_sides_exchanged(seed: int) -> None:
     scene = render_scene(seed, image_size=SIZE, sensor_noise=False)
-    matrix = geometry.mirror((SIZE[1] - 1) / 2)
+    matrix = geometry.flip((SIZE[1] - 1) / 2)
     seen = render_scene(
         seed, image_size=SIZE, camera=scene.camera.warp(matrix, SIZE), sensor_noise=False
     )
-    labels = LabelMap(ids=scene.parts, mirror_index=PART_MIRROR).warp(matrix, SIZE)
+    labels = LabelMap(ids=scene.parts, flip_indices=PART_FLIP).warp(matrix, SIZE)
     assert np.mean(labels.ids == seen.parts) > 0.999
     points = _keypoints(scene).warp(matrix, SIZE)
     np.testing.assert_allclose(points.xy, seen.keypoints, atol=1e-2)
     assert np.mean(points.visible == seen.visible) > 0.97
     normal = NormalMap(normal=scene.normal, valid=scene.mask).warp(matrix, SIZE).normal
     assert np.mean(np.abs(normal - seen.normal) < 1e-2) > 0.998
-    picture = Image(pixels=scene.rgb).warp(matrix, SIZE).pixels.astype(int)
-    assert np.mean(np.abs(picture - seen.rgb) <= 3) > 0.99
+    image = Image(pixels=scene.rgb).warp(matrix, SIZE).pixels.astype(int)
+    assert np.mean(np.abs(image - seen.rgb) <= 3) > 0.99
 
 
 def test_a_turned_and_enlarged_camera_sees_the_warped_annotations() -> None:
@@ -150,7 +150,7 @@ def test_a_turned_and_enlarged_camera_sees_the_warped_annotations() -> None:
         4, image_size=(256, 192), camera=scene.camera.warp(matrix, (256, 192)), sensor_noise=False
     )
     size = (256, 192)
-    labels = LabelMap(ids=scene.parts, mirror_index=None).warp(matrix, size)
+    labels = LabelMap(ids=scene.parts, flip_indices=None).warp(matrix, size)
     known = labels.ids != 255
     assert np.mean(labels.ids[known] == seen.parts[known]) > 0.985
     np.testing.assert_allclose(_keypoints(scene).warp(matrix, size).xy, seen.keypoints, atol=2e-2)
@@ -160,8 +160,8 @@ def test_a_turned_and_enlarged_camera_sees_the_warped_annotations() -> None:
     assert np.median(cosine) > np.cos(np.radians(2))
     depth = DepthMap(depth=scene.depth, valid=scene.mask).warp(matrix, size)
     assert np.median(np.abs(depth.depth[both] - seen.depth[both])) < 0.005
-    picture = Image(pixels=scene.rgb).warp(matrix, size).pixels.astype(int)
-    inside = known & (np.abs(picture - seen.rgb).max(-1) <= 24)
+    image = Image(pixels=scene.rgb).warp(matrix, size).pixels.astype(int)
+    inside = known & (np.abs(image - seen.rgb).max(-1) <= 24)
     assert inside.sum() / known.sum() > 0.9
 
 
@@ -190,5 +190,5 @@ def test_the_head_is_shown_in_head_framing() -> None:
 
 def _keypoints(scene: Scene) -> Keypoints:
     return Keypoints(
-        xy=scene.keypoints, visible=scene.visible, mirror_index=load_landmarks().mirror_index
+        xy=scene.keypoints, visible=scene.visible, flip_indices=load_landmarks().flip_indices
     )

@@ -1,4 +1,4 @@
-"""The dense tasks on outputs that are known to be right, mirrored, or scaled."""
+"""The dense tasks on outputs that are known to be right, flipped, or scaled."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def people() -> SyntheticPeople:
 @pytest.fixture(scope="module")
 def batch(people: SyntheticPeople) -> Batch:
     rng = np.random.default_rng(0)
-    steps = (crops.Stretch((96, 72)), T.Warp((96, 72), keep_source=True))
+    steps = (crops.Resize((96, 72)), T.Warp((96, 72), keep_source=True))
     samples = []
     for sample in (people[i] for i in range(3)):
         for step in steps:
@@ -120,18 +120,18 @@ def test_relative_depth_is_nearest_0_farthest_1_and_survives_odd_cases() -> None
     assert (relative_depth(flat, nothing) == 0).all()
 
 
-def test_the_mirrored_output_of_a_perfect_network_changes_nothing(
+def test_the_flipped_output_of_a_perfect_network_changes_nothing(
     people: SyntheticPeople, batch: Batch
 ) -> None:
-    """Mirror the scene, take its perfect output, and hand it to the flip test."""
+    """Flip the scene, take its perfect output, and hand it to the flip test."""
     rng = np.random.default_rng(0)
     samples = []
     for i in range(3):
-        sample = people[i].move(geometry.mirror((72 - 1) / 2))
+        sample = people[i].move(geometry.flip((72 - 1) / 2))
         samples.append(T.Warp((96, 72))(sample, rng))
-    mirrored, output = perfect(collate(samples)), perfect(batch)
+    flipped, output = perfect(collate(samples)), perfect(batch)
     for name, task in (("segmentation", segmentation()), ("depth", depth()), ("normal", normal())):
-        averaged = task.average_mirrored(output[name], mirrored[name])
+        averaged = task.average_flipped(output[name], flipped[name])
         torch.testing.assert_close(averaged, output[name], msg=name)
 
 

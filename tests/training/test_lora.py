@@ -121,4 +121,4 @@ def test_the_command_tunes_evaluates_and_exports(
     commands.evaluate()
     best = numbers(run)["best"]["val/loss"]
     assert numbers(commands.runs()[-1])["test"]["test/loss"] == pytest.approx(best, rel=1e-5)
-    commands.train("debug=fast", f"weights={run}/export", "weights_head=keep")
+    commands.train("debug=fast", f"weights={run}/export", "head_init=keep")

@@ -97,7 +97,7 @@ def test_multistep_drops_at_shares_of_the_run() -> None:
     assert values[169] == pytest.approx(2.0)
     assert values[170] == pytest.approx(0.2)
     assert values[200] == pytest.approx(0.02)
-    with pytest.raises(ValueError, match="shares of the run"):
+    with pytest.raises(ValueError, match="fractions of the run"):
         lrs(optim.warmup_multistep, 210, milestones=[170])
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sapiens_lab.data.sample import Batch, Meta
-from sapiens_lab.training.probe import KeypointProbe, PartProbe, Ridge, class_shares
+from sapiens_lab.training.probe import KeypointProbe, PartProbe, Ridge, class_fractions
 from tests.command import Commands, losses, numbers
 from tests.test_pretraining import ALONE, PROBED
 
@@ -26,7 +26,7 @@ def batch(**fields: Any) -> Batch:
     return Batch(image=torch.zeros(count, 3, 32, 24, dtype=torch.uint8), meta=meta, **fields)
 
 
-def labelled(count: int) -> tuple[Batch, Tensor]:
+def labeled(count: int) -> tuple[Batch, Tensor]:
     """Return part maps of whole patches, and their classes ``(B, h, w)``."""
     classes = torch.randint(0, 5, (count, *GRID), generator=torch.Generator().manual_seed(0))
     pixels = classes.repeat_interleave(PATCH, 1).repeat_interleave(PATCH, 2)
@@ -48,10 +48,10 @@ def test_sums_over_batches_solve_what_all_rows_at_once_would() -> None:
     for start in range(0, 300, 70):
         ridge.add(x[start : start + 70], y[start : start + 70])
     weight, bias = ridge.solve(0.1, TRAINER)
-    centred = x - x.mean(0)
-    alpha = 0.1 * centred.var(0, unbiased=False).mean() * 300
-    gram = centred.T @ centred + alpha * torch.eye(7)
-    expected = torch.linalg.solve(gram, centred.T @ (y - y.mean(0)))
+    centerd = x - x.mean(0)
+    alpha = 0.1 * centerd.var(0, unbiased=False).mean() * 300
+    gram = centerd.T @ centerd + alpha * torch.eye(7)
+    expected = torch.linalg.solve(gram, centerd.T @ (y - y.mean(0)))
     torch.testing.assert_close(weight.double(), expected, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(
         bias.double(), y.mean(0) - x.mean(0) @ expected, rtol=1e-5, atol=1e-6
@@ -59,7 +59,7 @@ def test_sums_over_batches_solve_what_all_rows_at_once_would() -> None:
 
 
 def test_parts_that_the_features_hold_are_found_and_noise_holds_none() -> None:
-    shown, classes = labelled(40)
+    shown, classes = labeled(40)
     torch.manual_seed(0)
     mixing = torch.randn(5, 16)
     telling = mixing[classes].permute(0, 3, 1, 2)
@@ -69,11 +69,11 @@ def test_parts_that_the_features_hold_are_found_and_noise_holds_none() -> None:
 
 
 def test_ignored_pixels_count_nowhere() -> None:
-    shown, classes = labelled(3)
+    shown, classes = labeled(3)
     assert shown.labels is not None
     shown.labels[:, :PATCH] = 255
     shown.labels[:, PATCH : PATCH + 5] = 255
-    shares = class_shares(shown, GRID)
+    shares = class_fractions(shown, GRID)
     assert (shares[:, : GRID[1]] == 0).all()
     assert (shares[:, GRID[1] :].argmax(-1) == classes.flatten(1)[:, GRID[1] :]).all()
     torch.testing.assert_close(shares[:, GRID[1] :].sum(-1), torch.ones(3, 9))

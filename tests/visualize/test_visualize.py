@@ -1,4 +1,4 @@
-"""Pictures: left and right where they should be, colours that mean what they say."""
+"""Images: left and right where they should be, colors that mean what they say."""
 
 from __future__ import annotations
 
@@ -31,42 +31,42 @@ def pose(visible: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def test_left_is_green_and_right_is_orange() -> None:
     xy, seen = pose({"left_wrist": 2, "right_wrist": 2, "nose": 2})
-    picture = draw_pose(BLACK, xy, seen, skeleton=Skeleton.load("coco17"))
-    assert picture[60, 70].tolist() == [0, 255, 0]
-    assert picture[60, 30].tolist() == [255, 128, 0]
-    assert picture[20, 50].tolist() == [51, 153, 255]
+    image = draw_pose(BLACK, xy, seen, skeleton=Skeleton.load("coco17"))
+    assert image[60, 70].tolist() == [0, 255, 0]
+    assert image[60, 30].tolist() == [255, 128, 0]
+    assert image[20, 50].tolist() == [51, 153, 255]
     assert not BLACK.any()
 
 
-def test_a_hidden_point_is_hollow_and_an_unlabelled_one_is_not_drawn() -> None:
+def test_a_hidden_point_is_hollow_and_an_unlabeled_one_is_not_drawn() -> None:
     xy, seen = pose({"left_wrist": 1, "right_wrist": 0})
     large = np.zeros((600, 500, 3), np.uint8)
-    picture = draw_pose(large, xy * 5, seen, skeleton=Skeleton.load("coco17"))
-    assert not picture[300, 350].any()
-    assert picture[300, 340:361].any()
-    assert not picture[:, :250].any()
+    image = draw_pose(large, xy * 5, seen, skeleton=Skeleton.load("coco17"))
+    assert not image[300, 350].any()
+    assert image[300, 340:361].any()
+    assert not image[:, :250].any()
 
 
-def test_parts_wear_their_colours_and_ignored_pixels_are_white() -> None:
+def test_parts_wear_their_colors_and_ignored_pixels_are_white() -> None:
     parts = Parts.load("goliath28")
-    picture = color_parts(np.array([[0, 5, 255]], np.uint8), parts)
-    assert picture[0, 1].tolist() == parts.colors[5].tolist()
-    assert picture[0, 2].tolist() == [255, 255, 255]
+    image = color_parts(np.array([[0, 5, 255]], np.uint8), parts)
+    assert image[0, 1].tolist() == parts.colors[5].tolist()
+    assert image[0, 2].tolist() == [255, 255, 255]
 
 
 def test_near_is_bright() -> None:
     depth = np.linspace(1, 2, 100).reshape(1, 100)
-    picture = color_depth(depth, np.arange(100).reshape(1, 100) < 90).astype(int)
-    brightness = picture.sum(-1)[0]
+    image = color_depth(depth, np.arange(100).reshape(1, 100) < 90).astype(int)
+    brightness = image.sum(-1)[0]
     assert brightness[0] > brightness[45] > brightness[89]
-    assert picture[0, 95].tolist() == [100, 100, 100]
+    assert image[0, 95].tolist() == [100, 100, 100]
     assert color_depth(depth, np.zeros((1, 100), np.bool_)).min() == 100
 
 
 def test_a_surface_that_faces_the_camera_is_light_blue() -> None:
-    towards = np.array([[[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]])  # also right, up
-    picture = color_normal(towards, np.ones((1, 3), np.bool_))[0].tolist()
-    assert picture == [[127, 127, 255], [255, 127, 127], [127, 255, 127]]
+    toward = np.array([[[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]])  # also right, up
+    image = color_normal(toward, np.ones((1, 3), np.bool_))[0].tolist()
+    assert image == [[127, 127, 255], [255, 127, 127], [127, 255, 127]]
     ball, inside = reference_sphere(41)
     assert ball[20, 20, 2] > 250
     assert ball[20, 39, 0] > 230  # its right side points right
@@ -81,5 +81,5 @@ def test_a_grid_holds_rows_of_different_lengths_and_widths() -> None:
     assert (sheet[22:32, 2:7] == 9).all()
     assert (sheet[22:32, 9:29] == 7).all()
     assert (sheet[34:44, 9:29] == 255).all()
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         grid([])

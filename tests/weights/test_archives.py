@@ -91,7 +91,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, kind: str) -> None:
         (b"\x00" * 300, "again"),
     ],
 )
-def test_what_is_no_weights_is_recognised(tmp_path: Path, content: bytes, answer: str) -> None:
+def test_what_is_no_weights_is_recognized(tmp_path: Path, content: bytes, answer: str) -> None:
     path = tmp_path / "file.pth"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=answer) as caught:

@@ -62,14 +62,14 @@ def test_every_card_is_complete() -> None:
         assert f"sapiens_{card.size}" in SIZES
         assert card.file.startswith(f"sapiens_{card.size}_")
         assert card.patch_padding == (2 if card.task in ("pose", "normal") else 0)
-        assert card.licence == "CC-BY-NC-4.0"
+        assert card.license == "CC-BY-NC-4.0"
         if card.task == "pose":
             assert Skeleton.load(str(card.outputs)).num_keypoints in (17, 133, 308)
         elif card.task == "segmentation":
             assert Parts.load(str(card.outputs)).num_classes == 28
 
 
-def test_a_name_is_fetched_and_its_licence_said_once(
+def test_a_name_is_fetched_and_its_license_said_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "weights.pth"

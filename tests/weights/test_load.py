@@ -72,7 +72,7 @@ def test_every_container_is_read(tmp_path: Path, kind: str) -> None:
         torch.save(content, path)
     report = load_weights(target, path, head="keep")
     assert same(source, target)
-    assert not report.initialised
+    assert not report.initialized
     assert not report.unused
 
 
@@ -100,9 +100,9 @@ def test_another_number_of_keypoints_gets_a_new_last_layer(tmp_path: Path) -> No
     source, target = made(seed=1), made(7, seed=2)
     torch.save(source.state_dict(), tmp_path / "file.pth")
     report = load_weights(target, tmp_path / "file.pth")
-    assert report.initialised == ["head.out.weight", "head.out.bias"]
+    assert report.initialized == ["head.out.weight", "head.out.bias"]
     assert torch.equal(target.head.deconvs[0].weight, source.head.deconvs[0].weight)  # type: ignore[union-attr,index]
-    assert "newly initialised: head.out.weight" in str(report)
+    assert "newly initialized: head.out.weight" in str(report)
     with pytest.raises(ValueError, match="decoder"):
         load_weights(target, tmp_path / "file.pth", head="keep")
 
@@ -110,9 +110,9 @@ def test_another_number_of_keypoints_gets_a_new_last_layer(tmp_path: Path) -> No
 def test_other_widths_or_drop_start_the_head_anew(tmp_path: Path) -> None:
     torch.save(made(seed=1).state_dict(), tmp_path / "file.pth")
     wide = made(seed=2, head_width=12)
-    assert all(n.startswith("head.") for n in load_weights(wide, tmp_path / "file.pth").initialised)
+    assert all(n.startswith("head.") for n in load_weights(wide, tmp_path / "file.pth").initialized)
     report = load_weights(made(seed=2), tmp_path / "file.pth", head="drop")
-    assert len(report.initialised) == len(made().head.state_dict())
+    assert len(report.initialized) == len(made().head.state_dict())
 
 
 def test_positions_move_to_the_models_grid(tmp_path: Path) -> None:

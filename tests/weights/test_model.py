@@ -54,7 +54,7 @@ def test_what_the_tensors_do_not_say_must_be_given(tmp_path: Path) -> None:
 
 
 @torch.no_grad()
-def test_another_size_of_picture(tmp_path: Path) -> None:
+def test_another_size_of_image(tmp_path: Path) -> None:
     path = write_official(tmp_path / "pose.pth", made())
     model = load_model(path, num_heads=2, image_size=(96, 80))
     assert isinstance(model, Sapiens)
@@ -95,7 +95,7 @@ def timm() -> Sapiens:
 @torch.no_grad()
 def test_an_export_comes_back_whole(tmp_path: Path, make: Any) -> None:
     source = make().eval()
-    folder = save_model(source, tmp_path / "export", task={"name": "pose", "licence": "X"})
+    folder = save_model(source, tmp_path / "export", task={"name": "pose", "license": "X"})
     for place in (folder, folder / "model.safetensors"):
         model = load_model(place)
         expected, found = source(IMAGE), model(IMAGE)

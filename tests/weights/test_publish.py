@@ -37,7 +37,7 @@ def export(folder: Path, **task: Any) -> Path:
 
 
 def test_an_export_is_published_privately_with_a_card(tmp_path: Path, hub: type[Hub]) -> None:
-    folder = export(tmp_path, licence="CC-BY-NC-4.0", weights="sapiens-pose-0.3b")
+    folder = export(tmp_path, license="CC-BY-NC-4.0", weights="sapiens-pose-0.3b")
     assert publish.push_to_hub(folder, "me/dog-pose") == "https://huggingface.co/me/dog-pose"
     assert hub.calls[0] == ("me/dog-pose", {"private": True, "exist_ok": True})
     assert hub.calls[1][1]["allow_patterns"] == ["config.json", "model.safetensors", "README.md"]
@@ -47,19 +47,19 @@ def test_an_export_is_published_privately_with_a_card(tmp_path: Path, hub: type[
     assert "Started from sapiens-pose-0.3b" in card
 
 
-def test_a_licence_is_never_dropped(tmp_path: Path, hub: type[Hub]) -> None:
-    folder = export(tmp_path, licence="CC-BY-NC-4.0")
+def test_a_license_is_never_dropped(tmp_path: Path, hub: type[Hub]) -> None:
+    folder = export(tmp_path, license="CC-BY-NC-4.0")
     with pytest.raises(
         ValueError, match=r"came with CC-BY-NC-4\.0; they cannot be published as mit"
     ):
-        publish.push_to_hub(folder, "me/x", licence="mit")
+        publish.push_to_hub(folder, "me/x", license="mit")
     (folder / "README.md").write_text("my own card")
-    with pytest.raises(ValueError, match="does not name the licence"):
+    with pytest.raises(ValueError, match="does not name the license"):
         publish.push_to_hub(folder, "me/x")
     unknown = export(tmp_path / "other", weights="mine.pth")
-    with pytest.raises(ValueError, match=r"started from mine\.pth\); give licence="):
+    with pytest.raises(ValueError, match=r"started from mine\.pth\); give license="):
         publish.push_to_hub(unknown, "me/x")
-    publish.push_to_hub(unknown, "me/x", licence="mit")
+    publish.push_to_hub(unknown, "me/x", license="mit")
     assert hub.calls[0][0] == "me/x"
 
 
@@ -71,6 +71,6 @@ def test_what_is_no_export_is_refused(tmp_path: Path, hub: type[Hub]) -> None:
 
 def test_the_command_publishes(tmp_path: Path, hub: type[Hub]) -> None:
     folder = export(tmp_path)
-    assert main(["push", str(folder), "me/x", "--licence", "apache-2.0", "--public"]) == 0
+    assert main(["push", str(folder), "me/x", "--license", "apache-2.0", "--public"]) == 0
     assert hub.calls[0][1]["private"] is False
     assert json.loads((folder / "config.json").read_text())["task"]["name"] == "pose"

@@ -1,4 +1,4 @@
-"""Part masks from COCO's polygons and run lengths: what labelling tools export."""
+"""Part masks from COCO's polygons and RLE: what labeling tools export."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ _WORDS = ("instances", "segm", "parts", "mask", "coco")  # in the names of likel
 
 
 class CocoParts(Dataset[Sample]):
-    """One sample a picture, whole, in the source frame.
+    """One sample an image, whole, in the source frame.
 
     Where annotations overlap, the smaller one lies on top: a face on a body. Crowds are ignored
     where nothing lies on them. What no annotation covers is the class ``background``, or ignored if
-    the list has none. Pictures without annotations are left out.
+    the list has none. Images without annotations are left out.
 
     Args:
-        root: folder of the data set; annotations and pictures are found as for ``CocoPose``.
-        split: ``train`` or ``val``. If one file serves both, its pictures are divided by a checksum
+        root: folder of the data set; annotations and images are found as for ``CocoPose``.
+        split: ``train`` or ``val``. If one file serves both, its images are divided by a checksum
             of their names, always in the same way.
         parts: the class list; categories are matched by name, and names under ``merge`` and
             ``ignore`` of its YAML are categories too. ``None`` takes the file's categories, with a
             background of id 0 before them; ``parts=FILE.json`` gives the task the same list.
         annotation_file: JSON file, absolute or relative to ``root``.
-        image_dir: folder of the pictures, absolute or relative to ``root``.
+        image_dir: folder of the images, absolute or relative to ``root``.
         val_fraction: share that validates if one file serves both; ``None`` divides nothing.
         on_error: ``skip`` logs what is missing or faulty and goes on.
 
     Raises:
-        FileNotFoundError: no folder, annotations or pictures; says where it looked.
+        FileNotFoundError: no folder, annotations or images; says where it looked.
         ValueError: a category is no class, or annotations are faulty; names them and the remedy.
     """
 
@@ -81,7 +81,7 @@ class CocoParts(Dataset[Sample]):
         names = [str(image["file_name"]) for image in images]
         chosen = set(divide(names, split, val_fraction) if file.is_whole else names)
         if missing := coco.missing_images(self.image_dir, sorted(chosen)):
-            title = f"{len(missing)} of {len(chosen)} pictures are not in {self.image_dir}"
+            title = f"{len(missing)} of {len(chosen)} images are not in {self.image_dir}"
             report(title, missing, on_error=on_error)
             chosen -= set(missing)
         self._names = [name for name in names if name in chosen]
@@ -98,18 +98,18 @@ class CocoParts(Dataset[Sample]):
         return len(self._names)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture; with ``on_error=skip``, the next whose files can be read.
+        """Return an image; with ``on_error=skip``, the next whose files can be read.
 
         Raises:
-            ValueError: the picture or its annotations cannot be read; names them.
+            ValueError: the image or its annotations cannot be read; names them.
         """
         return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
 
     def count_pixels(self, limit: int | None = 1000) -> NDArray[np.int64]:
-        """Return how many pixels each class id ``(256,)`` has, over pictures spread over the set.
+        """Return how many pixels each class id ``(256,)`` has, over images spread over the set.
 
         Args:
-            limit: look into so many pictures at most; ``None`` looks into all.
+            limit: look into so many images at most; ``None`` looks into all.
         """
         counts = np.zeros(256, np.int64)
         for index in spread(len(self), limit):
@@ -126,7 +126,7 @@ class CocoParts(Dataset[Sample]):
         if None not in stated and tuple(stated) != size:
             raise ValueError(
                 f"{path} is {size[0]} x {size[1]} (height x width) but {self.annotation_file} was "
-                f"made for {stated[0]} x {stated[1]}; put the original picture back"
+                f"made for {stated[0]} x {stated[1]}; put the original image back"
             )
         regions = [decode_region(row, size, self.annotation_file) for row in rows]
         crowd = [bool(row.get("iscrowd")) for row in rows]
@@ -136,7 +136,7 @@ class CocoParts(Dataset[Sample]):
             name = self._class_of[rows[i]["category_id"]]
             ids[regions[i]] = self.parts.ignore_index if crowd[i] else name
         labels = LabelMap(
-            ids=ids, mirror_index=self.parts.mirror_index, ignore_index=self.parts.ignore_index
+            ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
         )
         return replace(make_sample(pixels, path, index), labels=labels)
 
@@ -216,7 +216,7 @@ def _background(parts: Parts) -> int:
 def _annotated(
     file: coco.CocoFile,
 ) -> tuple[list[dict[str, Any]], list[Sequence[dict[str, Any]]]]:
-    """Return the pictures that have regions, by name, and the regions of each."""
+    """Return the images that have regions, by name, and the regions of each."""
     rows: dict[Any, list[dict[str, Any]]] = {}
     for annotation in file.content["annotations"]:
         if annotation.get("segmentation"):
@@ -225,5 +225,5 @@ def _annotated(
     images = sorted(file.content["images"], key=lambda image: str(image["file_name"]))
     found = [image for image in images if image["id"] in rows]
     if len(found) < len(images):
-        log.info("%d pictures of %s have no regions; left out", len(images) - len(found), file.path)
+        log.info("%d images of %s have no regions; left out", len(images) - len(found), file.path)
     return found, [rows[image["id"]] for image in found]

@@ -15,7 +15,7 @@ from sapiens_lab.data.discovery.coco import CocoFile, keypoint_keys
 
 log = logging.getLogger(__name__)
 
-# Share of a COCO person's box that its mask covers, on average; stands in for a missing area.
+# Fraction of a COCO person's box that its mask covers, on average; stands in for a missing area.
 _AREA_OF_BOX = 0.53
 
 
@@ -40,12 +40,12 @@ def read_people(
 ) -> People:
     """Return the people that can be trained on, by the official rules (sapiens_v1, 6.1).
 
-    Crowds and people without a labelled keypoint are left out; boxes are cut to the picture.
+    Crowds and people without a labeled keypoint are left out; boxes are cut to the image.
 
     Args:
         file: the annotations.
         skeleton: what the numbers mean.
-        image_index: place of each picture of this split by its id.
+        image_index: place of each image of this split by its id.
         skip_faulty: leave people with a faulty box out instead of raising.
 
     Raises:
@@ -59,12 +59,12 @@ def read_people(
     numbers = [join_keypoints(a, skeleton) for a in rows]
     _check_counts(file, rows, numbers, skeleton)
     points = np.array(numbers, np.float32).reshape(len(rows), skeleton.num_keypoints, 3)
-    labelled = np.asarray((points[..., 2] > 0).any(1))
-    rows = [a for a, keep in zip(rows, labelled, strict=True) if keep]
-    points = points[labelled]
+    labeled = np.asarray((points[..., 2] > 0).any(1))
+    rows = [a for a, keep in zip(rows, labeled, strict=True) if keep]
+    points = points[labeled]
     if not rows:
         raise ValueError(
-            f"{file.path}: no person has a labelled keypoint (the third number of each is 0), so "
+            f"{file.path}: no person has a labeled keypoint (the third number of each is 0), so "
             "there is nothing to learn from"
         )
     points[..., 2] = _flags(points[..., 2])
@@ -155,7 +155,7 @@ def _boxes(
 
 
 def _box_of_points(points: NDArray[Any]) -> NDArray[np.float64]:
-    """Return xywh around the labelled points ``(K, 3)``, a tenth larger on every side."""
+    """Return xywh around the labeled points ``(K, 3)``, a tenth larger on every side."""
     xy = points[points[:, 2] > 0, :2].astype(np.float64)
     if not len(xy):
         return np.zeros(4)
@@ -194,8 +194,8 @@ def _check_counts(
 def _check_pixels(file: CocoFile, points: NDArray[np.float32]) -> None:
     if points[..., :2].max() <= 1.5:
         raise ValueError(
-            f"{file.path}: all keypoints lie between 0 and 1, so they seem to be shares of the "
-            "picture; COCO's format wants pixels: multiply by width and height"
+            f"{file.path}: all keypoints lie between 0 and 1, so they seem to be fractions of the "
+            "image; COCO's format wants pixels: multiply by width and height"
         )
 
 
@@ -209,14 +209,14 @@ def _check_xywh(file: CocoFile, boxes: NDArray[np.float64], sizes: NDArray[np.fl
     if suspicious.mean() > 0.3:
         example = boxes[suspicious][0].tolist()
         raise ValueError(
-            f"{file.path}: {suspicious.sum()} of {len(boxes)} boxes leave their picture, e.g. "
+            f"{file.path}: {suspicious.sum()} of {len(boxes)} boxes leave their image, e.g. "
             f"{example}; they seem to be [x1, y1, x2, y2], COCO's format wants "
             "[x, y, width, height]: subtract the first two numbers from the last two"
         )
 
 
 def _report_empty_boxes(file: CocoFile, rows: Sequence[dict[str, Any]], skip: bool) -> None:
-    message = f"{file.path}: {len(rows)} boxes have no area in their picture: {_named(rows)}"
+    message = f"{file.path}: {len(rows)} boxes have no area in their image: {_named(rows)}"
     if not skip:
         raise ValueError(
             f"{message}. Correct them, delete their `bbox` to have it drawn around the keypoints, "

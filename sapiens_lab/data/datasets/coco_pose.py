@@ -29,21 +29,21 @@ class CocoPose(Dataset[Sample]):
     """One sample a person, in the source frame.
 
     Args:
-        root: folder of the data set. Annotations and pictures are found in COCO's own layout, in
+        root: folder of the data set. Annotations and images are found in COCO's own layout, in
             Roboflow's, or where a folder holds one JSON file; what was found is logged.
-        split: ``train`` or ``val``. If one file serves both, its pictures are divided by their
+        split: ``train`` or ``val``. If one file serves both, its images are divided by their
             names, always in the same way.
         skeleton: the keypoint set.
         annotation_file: JSON file, absolute or relative to ``root``.
-        image_dir: folder of the pictures, absolute or relative to ``root``.
+        image_dir: folder of the images, absolute or relative to ``root``.
         box_file: detections in COCO's result format, used instead of the annotated boxes.
         min_box_score: detections below it are left out.
-        val_fraction: share of the pictures that validates, if one file serves both splits.
-        on_error: ``skip`` logs pictures that cannot be read, and people without a box, and goes
+        val_fraction: fraction of the images that validates, if one file serves both splits.
+        on_error: ``skip`` logs images that cannot be read, and people without a box, and goes
             on without them.
 
     Raises:
-        FileNotFoundError: no folder, annotations or pictures; says where it looked.
+        FileNotFoundError: no folder, annotations or images; says where it looked.
         ValueError: the annotations are not what they should be; names them and the remedy.
     """
 
@@ -78,10 +78,10 @@ class CocoPose(Dataset[Sample]):
         return len(self._people.ids)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a person; with ``on_error=skip``, the next whose picture can be read.
+        """Return a person; with ``on_error=skip``, the next whose image can be read.
 
         Raises:
-            ValueError: the picture cannot be read; names it.
+            ValueError: the image cannot be read; names it.
         """
         for step in range(len(self)):
             try:
@@ -90,7 +90,7 @@ class CocoPose(Dataset[Sample]):
                 if self.on_error == "raise":
                     raise ValueError(f"{error}. data.on_error=skip goes on without it") from error
                 log.warning("skipped: %s", error)
-        raise ValueError(f"none of the pictures in {self.image_dir} can be read")
+        raise ValueError(f"none of the images in {self.image_dir} can be read")
 
     def ground_truth(self) -> dict[str, Any]:
         """Return all annotated people of this split, crowds included, as a COCO dictionary."""
@@ -107,9 +107,7 @@ class CocoPose(Dataset[Sample]):
             "annotations": annotations,
         }
 
-    def _read(
-        self, file: coco.CocoFile, box_file: str | None, min_box_score: float
-    ) -> People:
+    def _read(self, file: coco.CocoFile, box_file: str | None, min_box_score: float) -> People:
         if box_file is None:
             return read_people(
                 file,
@@ -135,7 +133,7 @@ class CocoPose(Dataset[Sample]):
         if not missing:
             return
         message = (
-            f"{len(missing)} of {len(used)} pictures are not in {self.image_dir}: "
+            f"{len(missing)} of {len(used)} images are not in {self.image_dir}: "
             + ", ".join(missing[:5])
             + (", ..." if len(missing) > 5 else "")
         )
@@ -168,19 +166,19 @@ class CocoPose(Dataset[Sample]):
             keypoints=Keypoints(
                 xy=points[:, :2],
                 visible=points[:, 2].astype(np.uint8),
-                mirror_index=self.skeleton.mirror_index,
+                flip_indices=self.skeleton.flip_indices,
             ),
         )
 
 
 def _divide(images: list[dict[str, Any]], split: str, val_fraction: float) -> list[int]:
-    """Choose pictures by a checksum of their names: the same ones whatever the order."""
+    """Choose images by a checksum of their names: the same ones whatever the order."""
     order = sorted(
         range(len(images)), key=lambda i: zlib.crc32(str(images[i]["file_name"]).encode())
     )
     count = max(1, round(val_fraction * len(images))) if len(images) > 1 else 0
     chosen = order[:count] if split == "val" else order[count:]
-    log.info("one annotation file for both splits: %d pictures to %s", len(chosen), split)
+    log.info("one annotation file for both splits: %d images to %s", len(chosen), split)
     return sorted(chosen)
 
 

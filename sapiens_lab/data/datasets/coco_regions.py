@@ -1,4 +1,4 @@
-"""From COCO's segmentations to pixels, by COCO's own rasteriser."""
+"""From COCO's segmentations to pixels, by COCO's own rasterizer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def decode_region(
     """Return the pixels ``(H, W)`` that an annotation covers.
 
     Args:
-        annotation: with ``segmentation``: polygons, or run lengths, compressed or not.
-        size: (height, width) of the picture.
+        annotation: with ``segmentation``: polygons, or RLE, compressed or not.
+        size: (height, width) of the image.
         path: of the file, for messages.
 
     Raises:
@@ -29,8 +29,8 @@ def decode_region(
     if isinstance(shape, Mapping):
         if list(shape.get("size", ())) != list(size):
             raise ValueError(
-                f"{where}: its run lengths are for (height, width) {shape.get('size')}, the "
-                f"picture is {list(size)}"
+                f"{where}: its RLE are for (height, width) {shape.get('size')}, the "
+                f"image is {list(size)}"
             )
     elif not all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in shape):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Pictures with depth: relative or metric, dense or sparse, in the formats that sensors write."""
+"""Images with depth: relative or metric, dense or sparse, in the formats that sensors write."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DepthKind = Literal["relative", "metric"]
 
 
 class DepthMaps(Dataset[Sample]):
-    """One sample a picture, whole, in the source frame; boxed by its mask.
+    """One sample an image, whole, in the source frame; boxed by its mask.
 
     The layout of the official toy data, ``images/ masks/ depths/`` with equal file names, or
     ``rgb/ mask/ depth/``, perhaps with ``train/`` and ``val/`` inside or outside.
@@ -38,19 +38,19 @@ class DepthMaps(Dataset[Sample]):
 
     Args:
         root: folder of the data set.
-        split: ``train`` or ``val``. Where nobody has split the folders, the pictures are divided by
+        split: ``train`` or ``val``. Where nobody has split the folders, the images are divided by
             a checksum of their names, always in the same way.
-        kind: ``metric`` asks for metres; ``relative`` takes any unit.
-        unit_m: metres of one stored unit, e.g. 0.001 for the millimetres of 16-bit PNG; negative
+        kind: ``metric`` asks for meters; ``relative`` takes any unit.
+        unit_m: meters of one stored unit, e.g. 0.001 for the millimeters of 16-bit PNG; negative
             where the stored numbers are (``z`` of a camera that looks along ``-z``). For inverse
-            depth, metres at the stored number 1.
+            depth, meters at the stored number 1.
         invalid: stored numbers that mean "no measurement".
         larger_is_farther: ``False`` says that files hold inverse depth (disparity, 1 / depth): the
             depth is then ``unit_m`` divided by the stored number.
         image_dir, depth_dir, mask_dir: folders, absolute or relative to ``root``. Without masks
-            the whole picture counts.
+            the whole image counts.
         val_fraction: share that validates where nobody has split; ``None`` divides nothing.
-        on_error: ``skip`` logs pictures without depth, and faulty files, and goes on.
+        on_error: ``skip`` logs images without depth, and faulty files, and goes on.
 
     Raises:
         FileNotFoundError: a folder is missing or empty; says what is there instead.
@@ -76,7 +76,7 @@ class DepthMaps(Dataset[Sample]):
         if kind not in get_args(DepthKind):
             raise ValueError(f"kind={kind!r}; choose from {get_args(DepthKind)}")
         if not unit_m or not np.isfinite(unit_m):
-            raise ValueError(f"unit_m={unit_m}: say how many metres the stored number 1 means")
+            raise ValueError(f"unit_m={unit_m}: say how many meters the stored number 1 means")
         self.kind, self.unit_m, self.invalid = kind, unit_m, tuple(invalid)
         self.larger_is_farther, self.on_error = larger_is_farther, on_error
         depths = folders.Kind(
@@ -86,20 +86,20 @@ class DepthMaps(Dataset[Sample]):
             given=depth_dir,
             argument="depth_dir",
         )
-        kinds = [folders.pictures(image_dir), depths, folders.masks(mask_dir)]
+        kinds = [folders.images(image_dir), depths, folders.masks(mask_dir)]
         found = folders.find_samples(
             Path(root), split, kinds, val_fraction=val_fraction, on_error=on_error
         )
-        self._pictures = [files["picture"] for files in found]
+        self._images = [files["image"] for files in found]
         self._depths = [files["depth map"] for files in found]
         self._masks = [files.get("mask") for files in found]
         check_spread(self._check, len(self), on_error=on_error)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture; with ``on_error=skip``, the next whose files can be read.
+        """Return an image; with ``on_error=skip``, the next whose files can be read.
 
         Raises:
             ValueError: they cannot be read; names them.
@@ -107,7 +107,7 @@ class DepthMaps(Dataset[Sample]):
         return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
 
     def _sample(self, index: int) -> Sample:
-        path = self._pictures[index]
+        path = self._images[index]
         pixels = read_image(path)
         mask = self._mask(index, pixels.shape[:2])
         depth = self._depth(index, mask)
@@ -116,7 +116,7 @@ class DepthMaps(Dataset[Sample]):
 
     def _check(self, index: int) -> None:
         depth = self._depth(index, self._mask(index))
-        check_size(self._pictures[index], self._depths[index], depth.depth.shape)
+        check_size(self._images[index], self._depths[index], depth.depth.shape)
 
     def _mask(
         self, index: int, expected: tuple[int, ...] | None = None
@@ -125,7 +125,7 @@ class DepthMaps(Dataset[Sample]):
         if path is None:
             return None
         mask = read_mask(path)
-        check_size(self._pictures[index], path, mask.shape, expected)
+        check_size(self._images[index], path, mask.shape, expected)
         return mask
 
     def _depth(self, index: int, mask: NDArray[np.bool_] | None) -> DepthMap:
@@ -133,7 +133,7 @@ class DepthMaps(Dataset[Sample]):
         stored = _read_depth(path)
         if self.kind == "metric" and stored.dtype == np.uint8:
             raise ValueError(
-                f"{path} has 8 bits, too few for metres; it seems to be a picture of depth. Give "
+                f"{path} has 8 bits, too few for meters; it seems to be an image of depth. Give "
                 "16-bit PNG, TIFF, EXR or .npy, or set kind=relative"
             )
         values = stored.astype(np.float32)
@@ -145,7 +145,7 @@ class DepthMaps(Dataset[Sample]):
             valid &= depth > 0
         if mask is not None:
             if mask.shape != valid.shape:
-                check_size(self._pictures[index], path, valid.shape)
+                check_size(self._images[index], path, valid.shape)
             valid &= mask
         if not valid.any():
             raise ValueError(_why_invalid(path, values, mask))
@@ -160,7 +160,7 @@ def _read_depth(path: Path) -> NDArray[np.generic]:
     if stored.ndim != 2 or stored.dtype.kind not in "fiu":
         raise ValueError(
             f"{path} holds {stored.dtype} of shape {stored.shape}; a depth map has one number a "
-            "pixel, shape (height, width), and is not a colour-coded picture"
+            "pixel, shape (height, width), and is not a color-coded image"
         )
     return stored
 

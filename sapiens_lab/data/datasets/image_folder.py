@@ -1,4 +1,4 @@
-"""Any tree of pictures, without annotations: what pretraining learns from."""
+"""Any tree of images, without annotations: what pretraining learns from."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 
 
 class ImageFolder(Dataset[Sample]):
-    """Every picture below a folder, as a whole.
+    """Every image below a folder, as a whole.
 
     Args:
         root: of the tree.
-        split: pictures below ``train/`` or ``val/`` where the tree has such folders; else they are
+        split: images below ``train/`` or ``val/`` where the tree has such folders; else they are
             divided by a checksum of their names, always in the same way.
-        val_fraction: share that validates, at least one picture.
+        val_fraction: share that validates, at least one image.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no picture in it.
+        FileNotFoundError: there is no such folder, or no image in it.
     """
 
     def __init__(
@@ -47,30 +47,30 @@ class ImageFolder(Dataset[Sample]):
         )
         if not found:
             raise FileNotFoundError(
-                f"no picture below {root}; looked for {', '.join(sorted(SUFFIXES))}"
+                f"no image below {root}; looked for {', '.join(sorted(SUFFIXES))}"
             )
         self.names = _of_split(found, split, val_fraction)
-        log.info("%s: %d of %d pictures below %s", split, len(self.names), len(found), root)
+        log.info("%s: %d of %d images below %s", split, len(self.names), len(found), root)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture, still encoded.
+        """Return an image, still encoded.
 
         Raises:
             FileNotFoundError: it is gone.
-            DamagedPictureError: it is truncated or no picture; names it.
+            CorruptImageError: it is truncated or no image; names it.
         """
         path = self.root / self.names[index]
         return encoded_sample(read_content(path), str(path), index)
 
 
 def encoded_sample(content: bytes, name: str, index: int) -> Sample:
-    """Return the file of a picture as a sample, boxed as a whole.
+    """Return the file of an image as a sample, boxed as a whole.
 
     Raises:
-        DamagedPictureError: it is truncated or no picture; names it.
+        CorruptImageError: it is truncated or no image; names it.
     """
     height, width = size_of(content, name)
     bbox = np.array([0, 0, width - 1, height - 1], np.float32)

@@ -1,4 +1,4 @@
-"""Pictures in tar archives: what pretraining reads where a tree has too many files."""
+"""Images in tar archives: what pretraining reads where a tree has too many files."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _THREADS = 16  # reading headers waits for the disk
 
 
 class ImageShards(Dataset[Sample]):
-    """Every picture in the tar archives of a folder, as a whole.
+    """Every image in the tar archives of a folder, as a whole.
 
-    The archives are those of ``sapiens-shards`` or of WebDataset; entries that are not pictures
+    The archives are those of ``sapiens-shards`` or of WebDataset; entries that are not images
     are passed over. A table of offsets is made once for every archive that has none.
 
     Args:
         root: of the archives; its subfolders are searched too.
         split: archives whose names or folders speak of it, as in ``train-000007.tar`` or
             ``val/7.tar``; where none does, the last ones in the order of names validate.
-        val_fraction: share of the archives that validates in that case, at least one.
+        val_fraction: fraction of the archives that validates in that case, at least one.
 
     Attributes:
-        group_sizes: number of pictures of every archive; a sampler reads archives one by one.
+        group_sizes: number of images of every archive; a sampler reads archives one by one.
 
     Raises:
         FileNotFoundError: there is no such folder, or no archive for the split in it.
-        DamagedArchiveError: an archive is compressed, damaged or cut off; names it.
+        CorruptArchiveError: an archive is compressed, damaged or cut off; names it.
     """
 
     def __init__(self, root: str | Path, *, split: Split, val_fraction: float = 0.02) -> None:
@@ -52,19 +52,19 @@ class ImageShards(Dataset[Sample]):
         self._ends = np.cumsum(self.group_sizes)
         if not len(self):
             raise FileNotFoundError(
-                f"no picture in the {len(self.archives)} archives of the {split} set below {root}"
+                f"no image in the {len(self.archives)} archives of the {split} set below {root}"
             )
-        log.info("%s: %d pictures in %d archives", split, len(self), len(self.archives))
+        log.info("%s: %d images in %d archives", split, len(self), len(self.archives))
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture, still encoded.
+        """Return an image, still encoded.
 
         Raises:
-            DamagedArchiveError: its archive has changed; names it.
-            DamagedPictureError: it is truncated or no picture; names archive and entry.
+            CorruptArchiveError: its archive has changed; names it.
+            CorruptImageError: it is truncated or no image; names archive and entry.
             FileNotFoundError: its archive is gone.
         """
         if not 0 <= index < len(self):
@@ -89,8 +89,8 @@ def find_archives(root: Path, split: Split | None, val_fraction: float = 0.02) -
         packed = next((path.name for path in root.rglob("*.tar.*") if path.suffix != ".npy"), None)
         hint = f"; {packed} is compressed: unpack it to plain .tar" if packed else ""
         raise FileNotFoundError(
-            f"no .tar below {root}{hint}. `sapiens-shards make PICTURES --out FOLDER` writes them; "
-            "data=image_folder reads a tree of pictures"
+            f"no .tar below {root}{hint}. `sapiens-shards make IMAGES --out FOLDER` writes them; "
+            "data=image_folder reads a tree of images"
         )
     if split is None:
         return found

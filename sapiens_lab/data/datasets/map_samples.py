@@ -1,4 +1,4 @@
-"""Samples of a picture and its map: made, checked before a run, and skipped where faulty."""
+"""Samples of an image and its map: made, checked before a run, and skipped where faulty."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUM_CHECKED = 32  # files that a data set looks into before the first step
 def make_sample(
     pixels: NDArray[np.uint8], path: Path, index: int, mask: NDArray[np.bool_] | None = None
 ) -> Sample:
-    """Return a picture ``(H, W, 3)`` as a sample, boxed by its mask ``(H, W)`` or as a whole."""
+    """Return an image ``(H, W, 3)`` as a sample, boxed by its mask ``(H, W)`` or as a whole."""
     height, width = pixels.shape[:2]
     bbox = np.array([0, 0, width - 1, height - 1], np.float32)
     if mask is not None and mask.any():
@@ -36,17 +36,17 @@ def make_sample(
 
 
 def check_size(
-    picture: Path, other: Path, size: tuple[int, ...], expected: tuple[int, ...] | None = None
+    image: Path, other: Path, size: tuple[int, ...], expected: tuple[int, ...] | None = None
 ) -> None:
-    """Compare the (height, width) of a map with its picture's, by default as its header says.
+    """Compare the (height, width) of a map with its image's, by default as its header says.
 
     Raises:
         ValueError: they differ; names both files.
     """
-    expected = expected or read_size(picture)
+    expected = expected or read_size(image)
     if size[:2] != expected:
         raise ValueError(
-            f"{other} is {size[0]} x {size[1]} (height x width) but its picture {picture} is "
+            f"{other} is {size[0]} x {size[1]} (height x width) but its image {image} is "
             f"{expected[0]} x {expected[1]}; resize the map without mixing its values (nearest)"
         )
 

@@ -1,4 +1,4 @@
-"""Pictures with surface normals, brought into our frame and checked before the first step.
+"""Images with surface normals, brought into our frame and checked before the first step.
 
 Every renderer has a frame of its own and none writes it into the file. A wrong one trains without
 complaint, so what can be told from the numbers is: their length, and whether they face the camera.
@@ -38,15 +38,15 @@ AxisOrder = Literal["xyz", "zyx"]
 # What each axis of a frame is in ours: x right, y down, z away from the viewer.
 _SIGNS: dict[str, tuple[int, int, int]] = {"opencv": (1, 1, 1), "opengl": (1, -1, -1)}
 _LEVELS = {"rgb8": 255, "rgb16": 65535}
-_UNSET = 0.1  # shorter vectors are no directions: background written as 0 or as mid-grey
+_UNSET = 0.1  # shorter vectors are no directions: background written as 0 or as mid-gray
 _SHORTEST = 0.5  # shorter ones are mixtures of opposite directions
 _MAX_MISFIT = 0.1  # median difference of the length from 1
-_SUSPICIOUS = 0.2  # share of the surface that another setting would turn to the camera
+_SUSPICIOUS = 0.2  # fraction of the surface that another setting would turn to the camera
 _NUM_SAMPLED = 10_000  # pixels of a map that the checks look at
 
 
 class NormalMaps(Dataset[Sample]):
-    """One sample a picture, whole, in the source frame; boxed by its mask.
+    """One sample an image, whole, in the source frame; boxed by its mask.
 
     The layout of the official toy data, ``images/ masks/ normals/`` with equal file names, or
     ``rgb/ mask/ normal/``, perhaps with ``train/`` and ``val/`` inside or outside. A pixel is
@@ -55,17 +55,17 @@ class NormalMaps(Dataset[Sample]):
 
     Args:
         root: folder of the data set.
-        split: ``train`` or ``val``. Where nobody has split the folders, the pictures are divided by
+        split: ``train`` or ``val``. Where nobody has split the folders, the images are divided by
             a checksum of their names, always in the same way.
         frame: of the files. ``opencv``: x right, y down, z away from the viewer, which is ours.
-            ``opengl``: x right, y up, z towards the viewer, the blueish pictures of most tools.
+            ``opengl``: x right, y up, z toward the viewer, the blueish images of most tools.
         encoding: ``npy`` is floats -1..1 as they are (.npy, EXR, float TIFF); ``rgb8`` and
-            ``rgb16`` are pictures of ``(n + 1) / 2``; ``auto`` decides by the file's type.
+            ``rgb16`` are images of ``(n + 1) / 2``; ``auto`` decides by the file's type.
         axis_order: of the three stored numbers; ``zyx`` for arrays written by OpenCV's BGR habit.
         image_dir, normal_dir, mask_dir: folders, absolute or relative to ``root``. Without masks
-            the whole picture counts.
+            the whole image counts.
         val_fraction: share that validates where nobody has split; ``None`` divides nothing.
-        on_error: ``skip`` logs pictures without normals, and faulty files, and goes on.
+        on_error: ``skip`` logs images without normals, and faulty files, and goes on.
 
     Raises:
         FileNotFoundError: a folder is missing or empty; says what is there instead.
@@ -98,11 +98,11 @@ class NormalMaps(Dataset[Sample]):
             given=normal_dir,
             argument="normal_dir",
         )
-        kinds = [folders.pictures(image_dir), normals, folders.masks(mask_dir)]
+        kinds = [folders.images(image_dir), normals, folders.masks(mask_dir)]
         found = folders.find_samples(
             Path(root), split, kinds, val_fraction=val_fraction, on_error=on_error
         )
-        self._pictures = [files["picture"] for files in found]
+        self._images = [files["image"] for files in found]
         self._normals = [files["normal map"] for files in found]
         self._masks = [files.get("mask") for files in found]
         vectors: list[NDArray[np.float32]] = []
@@ -111,10 +111,10 @@ class NormalMaps(Dataset[Sample]):
         _check_facing(vectors, frame, axis_order, self._normals[0].parent)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture; with ``on_error=skip``, the next whose files can be read.
+        """Return an image; with ``on_error=skip``, the next whose files can be read.
 
         Raises:
             ValueError: they cannot be read; names them.
@@ -122,7 +122,7 @@ class NormalMaps(Dataset[Sample]):
         return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
 
     def _sample(self, index: int) -> Sample:
-        path = self._pictures[index]
+        path = self._images[index]
         pixels = read_image(path)
         stored, known, mask = self._read(index, pixels.shape[:2])
         length = _length(stored)
@@ -144,12 +144,12 @@ class NormalMaps(Dataset[Sample]):
         self, index: int, size: tuple[int, ...] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_] | None]:
         """Return vectors as stored ``(H, W, 3)``, where they are known, and the mask."""
-        picture, path, mask_path = self._pictures[index], self._normals[index], self._masks[index]
+        image, path, mask_path = self._images[index], self._normals[index], self._masks[index]
         vectors, known = _decode(read_map(path), self.encoding, path)
-        check_size(picture, path, known.shape, size)
+        check_size(image, path, known.shape, size)
         mask = None if mask_path is None else read_mask(mask_path)
         if mask is not None and mask_path is not None:
-            check_size(picture, mask_path, mask.shape, size)
+            check_size(image, mask_path, mask.shape, size)
             known &= mask
         if not known.any():
             fault = "its mask is empty" if mask is not None and not mask.any() else "all are zero"

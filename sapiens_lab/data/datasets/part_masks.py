@@ -1,4 +1,4 @@
-"""Pictures with a class id at every pixel: folders of masks, LIP, CIHP, FaceSynthetics."""
+"""Images with a class id at every pixel: folders of masks, LIP, CIHP, FaceSynthetics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Layout = Literal["folders", "lip", "cihp", "face_synthetics"]
 
-# Names of the folders of pictures and of labels (sapiens_v1, 6.2, and the archives themselves).
+# Names of the folders of images and of labels (sapiens_v1, 6.2, and the archives themselves).
 _FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "folders": ((), ("labels", "label", "masks", "mask", "annotations", "segmentations")),
     "lip": (("trainval_images",), ("segmentations", "trainval_parsing_annotations")),
@@ -40,21 +40,21 @@ _FACE_SUFFIX = "_seg"  # NNNNNN.png, NNNNNN_seg.png
 
 
 class PartMasks(Dataset[Sample]):
-    """One sample a picture, whole, in the source frame.
+    """One sample an image, whole, in the source frame.
 
     Args:
         root: folder of the data set.
-        split: ``train`` or ``val``. Where nobody has split the folders, the pictures are divided by
+        split: ``train`` or ``val``. Where nobody has split the folders, the images are divided by
             a checksum of their names, always in the same way.
         parts: the class list; it also says what the values in the files become.
         layout: ``folders`` is ``images/`` and ``labels/`` (or ``masks/``, ``annotations/``,
             ``segmentations/``) with equal file names, perhaps with ``train/`` and ``val/`` inside
             or outside; ``lip``, ``cihp`` and ``face_synthetics`` are those sets as published.
-        image_dir: folder of the pictures, absolute or relative to ``root``.
-        label_dir: folder of the labels: pictures of ids, palette pictures (their indices count),
-            masks painted in the colours of the classes, or ``.npy``.
+        image_dir: folder of the images, absolute or relative to ``root``.
+        label_dir: folder of the labels: images of ids, palette images (their indices count),
+            masks painted in the colors of the classes, or ``.npy``.
         val_fraction: share that validates where nobody has split; ``None`` divides nothing.
-        on_error: ``skip`` logs pictures without labels, and faulty files, and goes on.
+        on_error: ``skip`` logs images without labels, and faulty files, and goes on.
 
     Raises:
         FileNotFoundError: a folder is missing or empty; says what is there instead.
@@ -85,15 +85,15 @@ class PartMasks(Dataset[Sample]):
             )
         else:
             raise ValueError(f"layout={layout!r}; choose from {[*_FOLDERS, 'face_synthetics']}")
-        self._pictures = [files["picture"] for files in found]
+        self._images = [files["image"] for files in found]
         self._labels = [files["label"] for files in found]
         check_spread(self._check, len(self), on_error=on_error)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture; with ``on_error=skip``, the next whose files can be read.
+        """Return an image; with ``on_error=skip``, the next whose files can be read.
 
         Raises:
             ValueError: they cannot be read; names them.
@@ -120,11 +120,11 @@ class PartMasks(Dataset[Sample]):
         return counts
 
     def _sample(self, index: int) -> Sample:
-        path = self._pictures[index]
+        path = self._images[index]
         pixels, ids = read_image(path), self._ids(index)
         check_size(path, self._labels[index], ids.shape, expected=pixels.shape[:2])
         labels = LabelMap(
-            ids=ids, mirror_index=self.parts.mirror_index, ignore_index=self.parts.ignore_index
+            ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
         )
         return replace(make_sample(pixels, path, index), labels=labels)
 
@@ -132,14 +132,14 @@ class PartMasks(Dataset[Sample]):
         return class_ids(read_labels(self._labels[index]), self.parts, self._labels[index])
 
     def _check(self, index: int) -> None:
-        check_size(self._pictures[index], self._labels[index], self._ids(index).shape)
+        check_size(self._images[index], self._labels[index], self._ids(index).shape)
 
 
 def class_ids(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.uint8]:
     """Turn what a label file holds, ``(H, W)`` or ``(H, W, 3)``, into class ids ``(H, W)``.
 
     Raises:
-        ValueError: a value is neither a class nor ignored, or a colour is none of the list's.
+        ValueError: a value is neither a class nor ignored, or a color is none of the list's.
     """
     if values.ndim == 3:
         if (ids := _from_colors(values, parts, path)) is not None:
@@ -161,7 +161,7 @@ def class_ids(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.uint
 
 
 def _from_colors(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.uint8] | None:
-    """Read a mask painted in the classes' colours; ``None`` if it is grey instead."""
+    """Read a mask painted in the classes' colors; ``None`` if it is gray instead."""
     codes = values.astype(np.int64) @ np.array([65536, 256, 1])  # (H, W) 0xRRGGBB
     known = parts.colors.astype(np.int64) @ np.array([65536, 256, 1])  # (C,)
     present = np.unique(codes)
@@ -171,16 +171,16 @@ def _from_colors(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.u
     if len(unknown):
         colors = ", ".join(f"#{c:06x}" for c in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise ValueError(
-            f"{path} is a 3-channel mask without a colour map: {parts.name!r} has no class of "
-            f"colour {colors}. Give the classes their colours in the class list's YAML, or save "
+            f"{path} is a 3-channel mask without a color map: {parts.name!r} has no class of "
+            f"color {colors}. Give the classes their colors in the class list's YAML, or save "
             "class ids in one channel"
         )
     for code in present:
         names = [n for n, c in zip(parts.classes, known, strict=True) if c == code]
         if len(names) > 1:
             raise ValueError(
-                f"{path}: the colour #{code:06x} stands for {' and '.join(names)}; give each class "
-                "its own colour in the class list's YAML"
+                f"{path}: the color #{code:06x} stands for {' and '.join(names)}; give each class "
+                "its own color in the class list's YAML"
             )
     order = np.argsort(known)
     classes = order[np.searchsorted(known, codes, sorter=order)]
@@ -202,20 +202,20 @@ def _kinds(layout: str, image_dir: str | None, label_dir: str | None) -> list[fo
         given=label_dir,
         argument="label_dir",
     )
-    return [folders.pictures(image_dir, *image_folders), labels]
+    return [folders.images(image_dir, *image_folders), labels]
 
 
 def _find_faces(
     root: Path, split: folders.Split, val_fraction: float | None, on_error: OnError
 ) -> list[dict[str, Path]]:
-    """Find FaceSynthetics: pictures and labels in one folder, below or at ``root``."""
+    """Find FaceSynthetics: images and labels in one folder, below or at ``root``."""
     if not root.is_dir():
         raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
-    files = folders.list_files(root, folders.pictures(None))
+    files = folders.list_files(root, folders.images(None))
     labels = {n.removesuffix(_FACE_SUFFIX): p for n, p in files.items() if n.endswith(_FACE_SUFFIX)}
-    pictures = {name: path for name, path in files.items() if not name.endswith(_FACE_SUFFIX)}
-    if not labels or not pictures:
+    images = {name: path for name, path in files.items() if not name.endswith(_FACE_SUFFIX)}
+    if not labels or not images:
         raise FileNotFoundError(f"{root} holds no pairs such as 000000.png and 000000_seg.png")
-    names = folders.match({"picture": pictures, "label": labels}, on_error=on_error)
+    names = folders.match({"image": images, "label": labels}, on_error=on_error)
     chosen = folders.divide(names, split, val_fraction)
-    return [{"picture": pictures[name], "label": labels[name]} for name in chosen]
+    return [{"image": images[name], "label": labels[name]} for name in chosen]

@@ -25,17 +25,17 @@ _GB = 1e9
 
 
 class SyntheticPeople(Dataset[Sample]):
-    """Random clothed people, one a picture.
+    """Random clothed people, one an image.
 
     Scene number ``i`` depends on seed, split and ``i`` alone, so a larger set begins with the
     smaller one, and no two splits share a scene.
 
     Args:
         num_scenes: how many.
-        image_size: (height, width) of the pictures.
+        image_size: (height, width) of the images.
         split: which of the disjoint sets of scenes.
         seed: of all splits.
-        skeleton: which keypoints, by name; those that the body does not have are unlabelled.
+        skeleton: which keypoints, by name; those that the body does not have are unlabeled.
         fields: which annotations a sample carries.
         elevation_deg: range (low, high) of the angle at which cameras look down, as from a ceiling
             or a drone; by default most stand at eye level. Negative looks up.
@@ -44,7 +44,7 @@ class SyntheticPeople(Dataset[Sample]):
         cache_dir: where; ``$SAPIENS_LAB_CACHE/synthetic`` or
             ``~/.cache/sapiens_lab/synthetic`` by default.
         max_cache_gb: bound on the cache folder [1e9 bytes].
-        supersample: 2 for smooth edges in the picture, 1 to render about twice as fast.
+        supersample: 2 for smooth edges in the image, 1 to render about twice as fast.
 
     Raises:
         ValueError: an argument makes no sense, the scenes would not fit into the cache, or the
@@ -120,7 +120,7 @@ class SyntheticPeople(Dataset[Sample]):
         if "keypoints" in self.fields:
             sample.keypoints = self._keypoints(scene)
         if "labels" in self.fields:
-            sample.labels = LabelMap(ids=scene.parts, mirror_index=self.parts.mirror_index)
+            sample.labels = LabelMap(ids=scene.parts, flip_indices=self.parts.flip_indices)
         if "depth" in self.fields:
             sample.depth = DepthMap(depth=scene.depth, valid=mask)
         if "normal" in self.fields:
@@ -160,7 +160,7 @@ class SyntheticPeople(Dataset[Sample]):
                         "id": 1,
                         "name": "person",
                         "keypoints": list(self.skeleton.keypoints),
-                        "skeleton": [[a + 1, b + 1] for a, b in self.skeleton.links],
+                        "skeleton": [[a + 1, b + 1] for a, b in self.skeleton.edges],
                     }
                 ],
             }
@@ -172,7 +172,7 @@ class SyntheticPeople(Dataset[Sample]):
         return Keypoints(
             xy=xy.astype(np.float32),
             visible=visible.astype(np.uint8),
-            mirror_index=self.skeleton.mirror_index,
+            flip_indices=self.skeleton.flip_indices,
         )
 
     def _annotation(self, index: int, scene: Scene) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Finding annotations and pictures below a folder, whatever it calls them.
+"""Finding annotations and images below a folder, whatever it calls them.
 
 COCO's own layout, Roboflow's and a bare ``annotations.json`` beside ``images/`` are all found by
 the same rule, so that ``data.root=FOLDER`` is usually all that has to be said.
@@ -32,7 +32,7 @@ class CocoFile:
 
     path: Path
     content: dict[str, Any]
-    is_whole: bool  # it has no partner for the other split, so its pictures must be divided
+    is_whole: bool  # it has no partner for the other split, so its images must be divided
 
 
 def find_annotations(root: Path, split: Split, skeleton: Skeleton, given: str | None) -> CocoFile:
@@ -96,7 +96,7 @@ def find_image_folder(root: Path, file: CocoFile, split: Split, given: str | Non
     if not any((best / name).is_file() for name in names):
         looked = ", ".join(dict.fromkeys(str(f) for f in folders if f.is_dir()))
         raise FileNotFoundError(
-            f"the pictures of {file.path} are not there, e.g. {names[0]}; looked in {looked}. "
+            f"the images of {file.path} are not there, e.g. {names[0]}; looked in {looked}. "
             f"Name their folder with data.{split}.image_dir=FOLDER"
         )
     return best

@@ -1,6 +1,6 @@
-"""Finding pictures and their maps in sibling folders, and matching them by name.
+"""Finding images and their maps in sibling folders, and matching them by name.
 
-Every data set of dense maps is a picture here and a file of the same name there; what differs is
+Every data set of dense maps is an image here and a file of the same name there; what differs is
 what the folders are called and whether somebody has split them already.
 """
 
@@ -47,10 +47,10 @@ class Folder:
     is_whole: bool  # it serves both splits, so its files must be divided
 
 
-def pictures(given: str | None, *names: str) -> Kind:
-    """Return the kind of the photographs; ``names`` are further names of their folder."""
+def images(given: str | None, *names: str) -> Kind:
+    """Return the kind of the images; ``names`` are further names of their folder."""
     return Kind(
-        what="picture",
+        what="image",
         folders=("images", "image", "rgb", "imgs", "img", *names),
         suffixes=SUFFIXES,
         given=given,
@@ -87,9 +87,9 @@ def find_samples(
     Args:
         root: folder of the data set.
         split: ``train`` or ``val``.
-        kinds: the pictures first.
+        kinds: the images first.
         val_fraction: share that validates where nobody has split; ``None`` divides nothing.
-        on_error: ``skip`` leaves pictures that lack a file out and logs them.
+        on_error: ``skip`` leaves images that lack a file out and logs them.
 
     Raises:
         FileNotFoundError: a folder is missing or empty; says what is there instead.
@@ -104,7 +104,7 @@ def find_samples(
     log.info("%s set: %s", split, ", ".join(f"{k}s in {f.path}" for k, f in folders.items()))
     if folders[kinds[0].what].is_whole:  # the maps alone may be split
         for what in (w for w, folder in folders.items() if not folder.is_whole):
-            files[kinds[0].what] = {n: p for n, p in files["picture"].items() if n in files[what]}
+            files[kinds[0].what] = {n: p for n, p in files["image"].items() if n in files[what]}
     names = match(files, on_error=on_error)
     if all(folder.is_whole for folder in folders.values()):
         names = divide(names, split, val_fraction)
@@ -140,25 +140,25 @@ def list_files(folder: Path, kind: Kind) -> Files:
 
 
 def match(files: Mapping[str, Files], *, on_error: OnError) -> list[str]:
-    """Return the names that every kind of file has, sorted; ``files["picture"]`` leads.
+    """Return the names that every kind of file has, sorted; ``files["image"]`` leads.
 
     Raises:
-        ValueError: no picture has a map, or some lack one and ``on_error`` is not ``skip``.
+        ValueError: no image has a map, or some lack one and ``on_error`` is not ``skip``.
     """
-    known = files["picture"]
+    known = files["image"]
     names = set(known)
     for what, others in files.items():
         missing = sorted(set(known) - set(others))
         if len(missing) == len(known):
             raise ValueError(
-                f"no picture has a {what} of its name: the pictures are called "
+                f"no image has a {what} of its name: the images are called "
                 f"{first(known, 3)}, the {what}s {first(others, 3)}"
             )
         if missing:
-            title = f"{len(missing)} of {len(known)} pictures have no {what} of their name"
+            title = f"{len(missing)} of {len(known)} images have no {what} of their name"
             report(title, [str(known[name]) for name in missing], on_error=on_error)
         if spare := sorted(set(others) - set(known)):
-            log.info("%d %ss have no picture: %s", len(spare), what, first(spare))
+            log.info("%d %ss have no image: %s", len(spare), what, first(spare))
         names -= set(missing)
     return sorted(names)
 
@@ -167,18 +167,18 @@ def divide(names: Sequence[str], split: Split, val_fraction: float | None) -> li
     """Choose the names of a split by their checksums: the same ones whatever the order.
 
     Raises:
-        ValueError: ``val_fraction`` is not a share, or there is one name only.
+        ValueError: ``val_fraction`` is not a fraction, or there is one name only.
     """
     if val_fraction is None:
         return sorted(names)
     if not 0 < val_fraction < 1:
         raise ValueError(f"val_fraction={val_fraction} must lie between 0 and 1")
     if len(names) < 2:
-        raise ValueError(f"one picture ({first(names)}) cannot be divided into train and val")
+        raise ValueError(f"one image ({first(names)}) cannot be divided into train and val")
     order = sorted(names, key=lambda name: (zlib.crc32(name.encode()), name))
     count = min(max(1, round(val_fraction * len(names))), len(names) - 1)
     chosen = order[:count] if split == "val" else order[count:]
-    log.info("one folder for both splits: %d of %d pictures to %s", len(chosen), len(names), split)
+    log.info("one folder for both splits: %d of %d images to %s", len(chosen), len(names), split)
     return sorted(chosen)
 
 

@@ -1,4 +1,4 @@
-"""Pictures into tar archives: which goes where, and writing them so that a stop loses nothing."""
+"""Images into tar archives: which goes where, and writing them so that a stop loses nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from sapiens_lab.data.datasets.image_folder import ImageFolder
 from sapiens_lab.data.discovery.folders import Split
-from sapiens_lab.data.images import DamagedPictureError, decode, read_content
+from sapiens_lab.data.images import CorruptImageError, decode, read_content
 from sapiens_lab.data.shards.tar_index import load_index, read_entry
 
 PLAN_FILE = "shards.json"
@@ -31,12 +31,12 @@ _MB = 1e6
 class Plan:
     """What a folder of archives is made of; written into it before the first one."""
 
-    source: str  # the tree of pictures
-    num_pictures: int
+    source: str  # the tree of images
+    num_images: int
     checksum: int  # of all names and sizes
     shard_mb: float  # an archive is closed when it reaches this [1e6 bytes]
     val_fraction: float
-    seed: int  # of the order of the pictures
+    seed: int  # of the order of the images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +44,19 @@ class Shard:
     """One archive to be written."""
 
     path: Path
-    names: Sequence[str]  # of the pictures, below the source
+    names: Sequence[str]  # of the images, below the source
 
 
 def plan_shards(
     source: Path, out: Path, *, shard_mb: float, val_fraction: float, seed: int
 ) -> tuple[Plan, list[Shard]]:
-    """Divide a tree of pictures into archives, always in the same way.
+    """Divide a tree of images into archives, always in the same way.
 
-    The pictures are shuffled first, since training shuffles within few archives at a time only.
+    The images are shuffled first, since training shuffles within few archives at a time only.
     They are held out for validation as ``ImageFolder`` does.
 
     Raises:
-        FileNotFoundError: there is no such tree, or no picture in it.
+        FileNotFoundError: there is no such tree, or no image in it.
         ValueError: an archive's size makes no sense.
     """
     if shard_mb <= 0:
@@ -66,7 +66,7 @@ def plan_shards(
     taken: set[str] = set()
     for split in _SPLITS:
         names = ImageFolder(source, split=split, val_fraction=val_fraction).names
-        names = [name for name in names if name not in taken]  # one picture alone serves both
+        names = [name for name in names if name not in taken]  # one image alone serves both
         taken.update(names)
         order = np.random.default_rng(seed).permutation(len(names))
         names = [names[i] for i in order]
@@ -74,7 +74,7 @@ def plan_shards(
         for name, size in zip(names, sizes, strict=True):
             checksum = zlib.crc32(f"{name}\0{size}\n".encode(), checksum)
         total += len(names)
-        # A picture belongs to the archive in which its first byte falls.
+        # An image belongs to the archive in which its first byte falls.
         begins = [0, *accumulate(sizes)][:-1] if sizes else []
         numbers = [int(begin // (shard_mb * _MB)) for begin in begins]
         for count, number in enumerate(sorted(set(numbers))):
@@ -82,7 +82,7 @@ def plan_shards(
             shards.append(Shard(path=out / f"{split}-{count:06d}.tar", names=chosen))
     plan = Plan(
         source=str(source.resolve()),
-        num_pictures=total,
+        num_images=total,
         checksum=checksum,
         shard_mb=shard_mb,
         val_fraction=val_fraction,
@@ -109,12 +109,12 @@ def begin(out: Path, plan: Plan) -> None:
     if changed:
         raise FileExistsError(
             f"{out} was begun with another {', '.join(changed)} (see {PLAN_FILE}); give another "
-            "--out, or the same pictures and settings to go on"
+            "--out, or the same images and settings to go on"
         )
 
 
 def write_shard(source: Path, shard: Shard, *, num_workers: int) -> Iterator[str | None]:
-    """Write one archive; yield a fault or ``None`` for each of its pictures.
+    """Write one archive; yield a fault or ``None`` for each of its images.
 
     Files are taken as they are, never compressed again. Those that cannot be decoded are left out
     and noted in ``faulty.txt``. The archive gets its name when it is whole.
@@ -144,10 +144,10 @@ def write_shard(source: Path, shard: Shard, *, num_workers: int) -> Iterator[str
 
 
 def check_archive(path: Path, *, num_workers: int) -> Iterator[str | None]:
-    """Decode every picture of an archive; yield a fault or ``None`` for each.
+    """Decode every image of an archive; yield a fault or ``None`` for each.
 
     Raises:
-        DamagedArchiveError: it is not a whole tar.
+        CorruptArchiveError: it is not a whole tar.
     """
     rows = load_index(path)
 
@@ -170,6 +170,6 @@ def _checked(path: Path) -> tuple[bytes, str | None]:
 def _fault(content: bytes, name: str) -> str | None:
     try:
         decode(content, name, reduce=8)  # small is enough: all of the file is read for it
-    except DamagedPictureError as error:
+    except CorruptImageError as error:
         return str(error)
     return None

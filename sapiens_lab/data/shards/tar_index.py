@@ -1,9 +1,9 @@
-"""Where in a tar archive each picture lies, so that any of them is one read away.
+"""Where in a tar archive each image lies, so that any of them is one read away.
 
 The archives are plain tar, as WebDataset, ``tar`` and ``sapiens-shards`` write them. A library
 that streams them (webdataset) knows neither how many samples an epoch has nor how to go on in its
 middle; one that does (litdata) has a format of its own, which no other tool opens. A table of
-offsets beside an open archive gives both; ``benchmarks/read_pictures.py`` compares the speed.
+offsets beside an open archive gives both; ``benchmarks/read_images.py`` compares the speed.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ Index = NDArray[np.int64]  # (n, 3): where an entry's header, its content and wh
 _BLOCK = 512  # bytes; a tar consists of whole blocks
 
 
-class DamagedArchiveError(ValueError):
+class CorruptArchiveError(ValueError):
     """An archive is not what its index or the tar format says; the message names it."""
 
 
 def load_index(archive: Path) -> Index:
-    """Return where the pictures of an archive lie, from the table beside it or by reading it once.
+    """Return where the images of an archive lie, from the table beside it or by reading it once.
 
     The table is made anew where the archive's size is not the one that it was made for. Where the
     folder cannot be written to, the table goes to the user's cache.
 
     Raises:
-        DamagedArchiveError: it is no tar, compressed, or ends too early.
+        CorruptArchiveError: it is no tar, compressed, or ends too early.
     """
     size = archive.stat().st_size
     for path in (_beside(archive), _in_cache(archive)):
@@ -50,29 +50,29 @@ def load_index(archive: Path) -> Index:
 
 
 def build_index(archive: Path) -> Index:
-    """Read all headers of an archive; what is not a picture is passed over.
+    """Read all headers of an archive; what is not an image is passed over.
 
     Raises:
-        DamagedArchiveError: it is no tar, compressed, or ends too early.
+        CorruptArchiveError: it is no tar, compressed, or ends too early.
     """
     rows: list[tuple[int, int, int]] = []
     try:
         with tarfile.open(archive, "r:") as file:
             for entry in file:
-                if entry.isfile() and is_picture(entry.name):
+                if entry.isfile() and is_image(entry.name):
                     stop = entry.offset_data + entry.size
                     rows.append((entry.offset, entry.offset_data, stop))
             end = file.offset
     except tarfile.TarError as error:
-        raise DamagedArchiveError(
+        raise CorruptArchiveError(
             f"{archive} cannot be read as a tar ({error}). A compressed one must be unpacked to "
             "plain .tar first; a damaged one copied or made again"
         ) from error
     with archive.open("rb") as content:
         content.seek(end)
         if content.read(_BLOCK) != bytes(_BLOCK):  # tarfile takes a break in the middle for the end
-            raise DamagedArchiveError(
-                f"{archive} is cut off or damaged at byte {end}, after {len(rows)} pictures; copy "
+            raise CorruptArchiveError(
+                f"{archive} is cut off or damaged at byte {end}, after {len(rows)} images; copy "
                 "or make it again"
             )
     return np.array(rows, np.int64).reshape(-1, 3)
@@ -82,7 +82,7 @@ def read_entry(archive: Path, row: NDArray[np.int64]) -> tuple[str, bytes]:
     """Return name and content of the entry of an index's row.
 
     Raises:
-        DamagedArchiveError: there is no entry there: the archive has changed.
+        CorruptArchiveError: there is no entry there: the archive has changed.
         FileNotFoundError: the archive is gone.
     """
     start, data, stop = (int(value) for value in row)
@@ -97,15 +97,15 @@ def read_entry(archive: Path, row: NDArray[np.int64]) -> tuple[str, bytes]:
     except tarfile.TarError:
         entry = None
     if entry is None or entry.size != stop - data or len(chunk) != stop - start:
-        raise DamagedArchiveError(
+        raise CorruptArchiveError(
             f"{archive} has changed since its table was made; delete {_beside(archive).name} and "
             "start again"
         )
     return entry.name, chunk[data - start :]
 
 
-def is_picture(name: str) -> bool:
-    """Tell a picture by its suffix; hidden files are none."""
+def is_image(name: str) -> bool:
+    """Tell an image by its suffix; hidden files are none."""
     path = Path(name)
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 

@@ -96,8 +96,8 @@ def test_polygons_and_run_lengths_become_one_map(tmp_path: Path) -> None:
     expected[8:12, 8:11] = 2  # smaller, so on top of the body
     expected[2:9, 20:22] = 3
     np.testing.assert_array_equal(sample.labels.ids, expected)
-    assert sample.labels.mirror_index is not None
-    assert sample.labels.mirror_index.tolist() == [0, 1, 3, 2]
+    assert sample.labels.flip_indices is not None
+    assert sample.labels.flip_indices.tolist() == [0, 1, 3, 2]
     assert sample.bbox.tolist() == [0, 0, 29, 19]
     assert sample.meta.path == str(tmp_path / "images/0.jpg")
     np.testing.assert_array_equal(
@@ -130,7 +130,7 @@ def test_categories_are_classes_by_name(tmp_path: Path) -> None:
     assert "right_hand" not in str(error.value)
 
 
-def test_one_file_is_divided_and_bare_pictures_are_left_out(tmp_path: Path) -> None:
+def test_one_file_is_divided_and_bare_images_are_left_out(tmp_path: Path) -> None:
     rows = [
         {"category_id": 3, "segmentation": rectangle(0, 0, 4, 4), "image_id": 10 + i}
         for i in range(10)
@@ -177,7 +177,7 @@ def test_faults_are_found_before_the_first_step(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"1\.jpg is 40 x 60.*made for 20 x 30"):
         load(tmp_path)
     (tmp_path / "images/1.jpg").unlink()
-    with pytest.raises(ValueError, match=r"1 of 3 pictures are not in.*\n.*1\.jpg"):
+    with pytest.raises(ValueError, match=r"1 of 3 images are not in.*\n.*1\.jpg"):
         load(tmp_path)
     assert len(load(tmp_path, on_error="skip")) == 2
 

@@ -70,8 +70,8 @@ def test_a_person_is_read_as_annotated(tmp_path: Path) -> None:
     assert sample.keypoints is not None
     assert sample.keypoints.xy.tolist() == [[20, 20], [25, 15], [0, 0]]
     assert sample.keypoints.visible.tolist() == [2, 1, 0]
-    assert sample.keypoints.mirror_index is not None
-    assert sample.keypoints.mirror_index.tolist() == [0, 2, 1]
+    assert sample.keypoints.flip_indices is not None
+    assert sample.keypoints.flip_indices.tolist() == [0, 2, 1]
     assert sample.bbox.tolist() == [10, 10, 40, 50]
     assert sample.image.pixels[0, 0].tolist() == [1, 1, 1]
     assert (sample.meta.id, sample.meta.image_id) == (1, 1)
@@ -162,7 +162,7 @@ def test_boxes_of_a_detector_replace_the_annotated_ones(tmp_path: Path) -> None:
             content([person(1), person(2, keypoints=[1, 1, 2])]),
             r"1 people do not have the 3 keypoints.*id 2",
         ),
-        (content([person(1, keypoints=[0] * 9)]), "no person has a labelled keypoint"),
+        (content([person(1, keypoints=[0] * 9)]), "no person has a labeled keypoint"),
         (
             content([person(1, keypoints=[0.2, 0.5, 2, 0.1, 0.3, 2, 0.5, 0.5, 2])]),
             "multiply by width and height",
@@ -182,7 +182,7 @@ def test_faulty_annotations_are_named_with_the_remedy(
     assert "person_keypoints_train.json" in str(caught.value)
 
 
-def test_no_folder_no_file_no_pictures(tmp_path: Path) -> None:
+def test_no_folder_no_file_no_images(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is not a folder"):
         CocoPose(tmp_path / "absent", split="train", skeleton="coco17")
     with pytest.raises(FileNotFoundError, match=r"(?s)no JSON file.*annotation_file=FILE"):
@@ -199,19 +199,19 @@ def coco_again(folder: Path, **changes: Any) -> CocoPose:
     return CocoPose(folder, split="train", skeleton=str(folder.with_suffix(".json")), **changes)
 
 
-def test_missing_pictures_are_named_five_at_a_time_or_skipped(
+def test_missing_images_are_named_five_at_a_time_or_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     coco(tmp_path, content([person(i, image=i) for i in range(1, 11)], images=10))
     for i in range(3, 11):
         (tmp_path / "train" / f"{i:03d}.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"8 of 10 pictures.*003.*007\.png, \.\.\..*skip"):
+    with pytest.raises(FileNotFoundError, match=r"8 of 10 images.*003.*007\.png, \.\.\..*skip"):
         coco_again(tmp_path)
     assert len(coco_again(tmp_path, on_error="skip")) == 2
     assert "left out" in caplog.text
 
 
-def test_a_truncated_picture_is_named_or_skipped(
+def test_a_truncated_image_is_named_or_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = coco(tmp_path, content([person(i, image=i) for i in (1, 2)], images=2))

@@ -71,7 +71,7 @@ def test_the_official_layout(tmp_path: Path, folders: tuple[str, str, str]) -> N
         ("npy", -DEPTH, -1),
     ],
 )
-def test_formats_and_units_become_metres(
+def test_formats_and_units_become_meters(
     tmp_path: Path, suffix: str, stored: np.ndarray, unit_m: float
 ) -> None:
     save(tmp_path, stored, suffix=suffix)
@@ -104,7 +104,7 @@ def test_what_was_not_measured_is_invalid(tmp_path: Path) -> None:
     expected[1, 2:7] = False
     np.testing.assert_array_equal(sample.depth.valid, expected)
     assert np.isfinite(sample.depth.depth).all()
-    assert sample.bbox.tolist() == [0, 0, 7, 5]  # no mask: the whole picture
+    assert sample.bbox.tolist() == [0, 0, 7, 5]  # no mask: the whole image
 
 
 def test_relative_depth_may_be_negative_and_of_8_bits(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_relative_depth_may_be_negative_and_of_8_bits(tmp_path: Path) -> None:
         (-DEPTH, "npy", {"kind": "metric"}, r"no valid pixel.*-2\.\.-1.*its sign"),
         ((DEPTH * 99).astype(np.uint8), "png", {"kind": "metric"}, r"a\.png has 8 bits"),
         (DEPTH[:-1], "npy", {}, r"a\.npy is 5 x 8.*a\.png is 6 x 8"),
-        (np.random.rand(6, 8, 3), "npy", {}, r"\(6, 8, 3\).*not a colour-coded"),  # noqa: NPY002
+        (np.random.rand(6, 8, 3), "npy", {}, r"\(6, 8, 3\).*not a color-coded"),  # noqa: NPY002
         (DEPTH > 1.5, "npy", {}, r"a\.npy holds bool"),
     ],
 )
@@ -157,11 +157,11 @@ def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_picture_without_a_mask_is_named_where_there_are_masks(tmp_path: Path) -> None:
+def test_an_image_without_a_mask_is_named_where_there_are_masks(tmp_path: Path) -> None:
     save(tmp_path, DEPTH, "a")
     save(tmp_path, DEPTH, "b")
     (tmp_path / "masks/train/b.png").unlink()
-    with pytest.raises(ValueError, match=r"1 of 2 pictures have no mask.*\n.*b\.png"):
+    with pytest.raises(ValueError, match=r"1 of 2 images have no mask.*\n.*b\.png"):
         load(tmp_path)
     assert len(load(tmp_path, on_error="skip")) == 1
     with pytest.raises(FileNotFoundError, match=r"no folder matte.*mask_dir=FOLDER"):
@@ -176,13 +176,13 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
         load(tmp_path, unit_m=0)
 
 
-def test_one_picture_cannot_be_divided(tmp_path: Path) -> None:
+def test_one_image_cannot_be_divided(tmp_path: Path) -> None:
     save(tmp_path, DEPTH)
     folders = {"image_dir": "images", "mask_dir": "masks", "depth_dir": "depths"}
     for folder in folders.values():
         (tmp_path / folder / "train").rename(tmp_path / f"{folder}_flat")
     named = {argument: f"{folder}_flat" for argument, folder in folders.items()}
-    with pytest.raises(ValueError, match=r"one picture \(a\) cannot be divided"):
+    with pytest.raises(ValueError, match=r"one image \(a\) cannot be divided"):
         load(tmp_path, **named)
     assert len(load(tmp_path, val_fraction=None, **named)) == 1
 

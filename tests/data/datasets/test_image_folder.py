@@ -19,7 +19,7 @@ def tree(tmp_path: Path) -> Path:
         path = tmp_path / f"day{i % 3}" / f"{i:03d}.png"
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), np.full((12, 10, 3), i, np.uint8))
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     return tmp_path
 
 
@@ -43,7 +43,7 @@ def test_folders_of_splits_are_used_where_there_are_any(tree: Path) -> None:
     assert ImageFolder(tree, split="val").names == ["val/x2.jpg"]
 
 
-def test_a_broken_picture_is_named_or_skipped_and_counted(
+def test_a_broken_image_is_named_or_skipped_and_counted(
     tree: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = ImageFolder(tree, split="train")
@@ -60,17 +60,17 @@ def test_a_broken_picture_is_named_or_skipped_and_counted(
     assert caplog.text.count(broken.name) == 1
 
 
-def test_a_folder_of_broken_pictures_stops(tree: Path) -> None:
+def test_a_folder_of_broken_images_stops(tree: Path) -> None:
     data = ImageFolder(tree, split="train")
     for name in data.names:
-        (tree / name).write_bytes(b"not a picture")
+        (tree / name).write_bytes(b"not an image")
     seen = TransformedDataset(data, transforms=[Warp((8, 8))], on_error="skip")
-    with pytest.raises(ValueError, match=r"50 samples in a row were damaged.*not a picture"):
+    with pytest.raises(ValueError, match=r"50 samples in a row were damaged.*not an image"):
         seen[Key(0, 0)]
 
 
-def test_no_folder_and_no_picture_are_named(tmp_path: Path) -> None:
+def test_no_folder_and_no_image_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"data\.root=.*absent is not a folder"):
         ImageFolder(tmp_path / "absent", split="train")
-    with pytest.raises(FileNotFoundError, match="no picture below"):
+    with pytest.raises(FileNotFoundError, match="no image below"):
         ImageFolder(tmp_path, split="train")

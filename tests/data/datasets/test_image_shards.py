@@ -11,21 +11,21 @@ from sapiens_lab.data.datasets.image_shards import ImageShards
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import collate
 from sapiens_lab.data.transforms import Warp
-from tests.data.shards.test_tar_index import pack, picture
+from tests.data.shards.test_tar_index import image, pack
 
 
 @pytest.fixture
 def shards(tmp_path: Path) -> Path:
-    """Five archives of different length; picture i is of grey level i."""
+    """Five archives of different length; image i is of pixel value i."""
     number = 0
     for count, length in enumerate((7, 3, 9, 1, 4)):
-        entries = {f"{number + i:04d}.png": picture(number + i) for i in range(length)}
+        entries = {f"{number + i:04d}.png": image(number + i) for i in range(length)}
         pack(tmp_path / f"{count:06d}.tar", entries)
         number += length
     return tmp_path
 
 
-def test_every_picture_is_where_the_order_says(shards: Path) -> None:
+def test_every_image_is_where_the_order_says(shards: Path) -> None:
     train, val = (ImageShards(shards, split=split) for split in ("train", "val"))
     assert train.group_sizes == [7, 3, 9, 1]
     assert (len(train), len(val)) == (20, 4)
@@ -46,7 +46,7 @@ def test_archives_named_after_splits(shards: Path) -> None:
 
 
 def test_processes_and_workers_share_an_epoch(shards: Path) -> None:
-    """2 processes of 2 workers: every picture once, and the batches that one alone would see."""
+    """2 processes of 2 workers: every image once, and the batches that one alone would see."""
 
     def batches(rank: int, world_size: int, workers: int) -> list[list[int]]:
         dataset = TransformedDataset(
@@ -66,10 +66,10 @@ def test_processes_and_workers_share_an_epoch(shards: Path) -> None:
         )  # fmt: skip
         return [batch.image[:, 0, 0, 0].tolist() for batch in loader]
 
-    alone = [grey for batch in batches(0, 1, 0) for grey in batch]
+    alone = [gray for batch in batches(0, 1, 0) for gray in batch]
     assert sorted(alone) == list(range(20))
-    shares = [[grey for batch in batches(rank, 2, 2) for grey in batch] for rank in (0, 1)]
-    assert [grey for pair in zip(*shares, strict=True) for grey in pair] == alone
+    shares = [[gray for batch in batches(rank, 2, 2) for gray in batch] for rank in (0, 1)]
+    assert [gray for pair in zip(*shares, strict=True) for gray in pair] == alone
 
 
 def test_a_data_set_travels_to_other_processes(shards: Path) -> None:
@@ -84,7 +84,7 @@ def test_no_archive_is_explained(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"x\.tar\.gz is compressed: unpack it"):
         ImageShards(tmp_path, split="train")
     pack(tmp_path / "only.tar", {"1.json": b"{}"})
-    with pytest.raises(FileNotFoundError, match="no picture in the 1 archives of the val set"):
+    with pytest.raises(FileNotFoundError, match="no image in the 1 archives of the val set"):
         ImageShards(tmp_path, split="val")
     with pytest.raises(FileNotFoundError, match=r"no archive below.*for the train set, among 1"):
         ImageShards(tmp_path, split="train")

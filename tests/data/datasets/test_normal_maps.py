@@ -102,10 +102,10 @@ def test_without_masks_zero_vectors_are_invalid(tmp_path: Path, background: floa
     assert sample.bbox.tolist() == [0, 0, 23, 31]
 
 
-@pytest.mark.parametrize("grey", [0, 128])
-def test_without_masks_black_and_mid_grey_are_invalid(tmp_path: Path, grey: int) -> None:
+@pytest.mark.parametrize("gray", [0, 128])
+def test_without_masks_black_and_mid_gray_are_invalid(tmp_path: Path, gray: int) -> None:
     stored = rgb(NORMAL, 255, np.uint8)
-    stored[~MASK] = grey
+    stored[~MASK] = gray
     save(tmp_path, stored, suffix="png", mask=False)
     sample = load(tmp_path)[0]
     assert sample.normal is not None

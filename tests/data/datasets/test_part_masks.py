@@ -34,8 +34,8 @@ def clothes(tmp_path: Path) -> Parts:
 
 def save(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(pixels)
-    (picture.convert(mode) if mode else picture).save(path)
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path)
 
 
 def save_pair(root: Path, name: str, images: str, labels: str, ids: np.ndarray = IDS) -> None:
@@ -47,7 +47,7 @@ def names_of(dataset: PartMasks) -> list[str]:
     return [Path(dataset[i].meta.path).stem for i in range(len(dataset))]
 
 
-def test_a_sample_is_the_whole_picture(tmp_path: Path) -> None:
+def test_a_sample_is_the_whole_image(tmp_path: Path) -> None:
     for name in ("b", "a"):
         save_pair(tmp_path, name, "images/train", "labels/train")
     dataset = PartMasks(tmp_path, split="train", parts="goliath28")
@@ -56,7 +56,7 @@ def test_a_sample_is_the_whole_picture(tmp_path: Path) -> None:
     assert sample.labels is not None
     assert sample.labels.ids.dtype == np.uint8
     np.testing.assert_array_equal(sample.labels.ids, IDS)
-    assert sample.labels.mirror_index is Parts.load("goliath28").mirror_index
+    assert sample.labels.flip_indices is Parts.load("goliath28").flip_indices
     assert sample.bbox.tolist() == [0, 0, 7, 5] == sample.meta.bbox.tolist()
     assert sample.meta.size == SIZE
     assert (sample.meta.id, sample.meta.image_id) == (1, 1)
@@ -126,11 +126,11 @@ def test_folders_can_be_named(tmp_path: Path) -> None:
     assert names_of(dataset) == ["a"]
 
 
-def test_palette_pictures_give_their_indices(tmp_path: Path) -> None:
-    picture = Image.fromarray(IDS).convert("P")
-    picture.putdata(IDS.ravel().tolist())
-    picture.putpalette(np.random.default_rng(0).integers(0, 255, 768).tolist())
-    picture.save(tmp_path / "palette.png")
+def test_palette_images_give_their_indices(tmp_path: Path) -> None:
+    image = Image.fromarray(IDS).convert("P")
+    image.putdata(IDS.ravel().tolist())
+    image.putpalette(np.random.default_rng(0).integers(0, 255, 768).tolist())
+    image.save(tmp_path / "palette.png")
     np.testing.assert_array_equal(read_labels(tmp_path / "palette.png"), IDS)
 
 
@@ -145,7 +145,7 @@ def test_other_files_of_ids(tmp_path: Path, suffix: str, dtype: type) -> None:
     np.testing.assert_array_equal(read_labels(path), IDS)
 
 
-def test_grey_levels_of_four_bits_are_not_spread(tmp_path: Path) -> None:
+def test_gray_levels_of_four_bits_are_not_spread(tmp_path: Path) -> None:
     def chunk(name: bytes, content: bytes) -> bytes:
         return (
             struct.pack(">I", len(content))
@@ -168,7 +168,7 @@ def test_masks_of_any_kind(tmp_path: Path) -> None:
     save(tmp_path / "bits.png", mask)
     save(tmp_path / "one.png", mask.astype(np.uint8))
     save(tmp_path / "rgb.png", np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 255)
-    save(tmp_path / "grey.jpg", mask.astype(np.uint8) * 255)
+    save(tmp_path / "gray.jpg", mask.astype(np.uint8) * 255)
     for path in sorted(tmp_path.iterdir()):
         np.testing.assert_array_equal(read_mask(path), mask, err_msg=str(path))
 
@@ -185,16 +185,16 @@ def test_values_are_looked_up(clothes: Parts) -> None:
     assert class_ids(values, clothes, Path("x.png")).tolist() == [[0, 1, 2], [2, 255, 255]]
 
 
-def test_colours_of_classes_are_read(clothes: Parts) -> None:
+def test_colors_of_classes_are_read(clothes: Parts) -> None:
     colors = clothes.colors[np.array([[0, 1], [2, 2]])]
     assert class_ids(colors, clothes, Path("x.png")).tolist() == [[0, 1], [2, 2]]
-    grey = np.array([[0, 2], [200, 9]], np.uint8)[..., None].repeat(3, -1)
-    assert class_ids(grey, clothes, Path("x.png")).tolist() == [[0, 2], [2, 255]]
+    gray = np.array([[0, 2], [200, 9]], np.uint8)[..., None].repeat(3, -1)
+    assert class_ids(gray, clothes, Path("x.png")).tolist() == [[0, 2], [2, 255]]
 
 
-def test_colours_of_no_class_are_named(clothes: Parts) -> None:
+def test_colors_of_no_class_are_named(clothes: Parts) -> None:
     colors = np.array([[[1, 2, 3], [255, 0, 0]]], np.uint8)
-    with pytest.raises(ValueError, match=r"x\.png is a 3-channel mask without a colour.*#010203"):
+    with pytest.raises(ValueError, match=r"x\.png is a 3-channel mask without a color.*#010203"):
         class_ids(colors, clothes, Path("x.png"))
     shared = np.full((1, 1, 3), (255, 215, 0), np.uint8)
     with pytest.raises(ValueError, match="#ffd700 stands for Left_ear and Headwear"):
@@ -232,12 +232,12 @@ def test_faulty_files_are_named_or_skipped(
         dataset[3]
 
 
-def test_pictures_without_labels_are_named_or_skipped(tmp_path: Path) -> None:
+def test_images_without_labels_are_named_or_skipped(tmp_path: Path) -> None:
     for name in "abcdefgh":
         save_pair(tmp_path, name, "images/train", "labels/train")
     for name in "bcdefg":
         (tmp_path / f"labels/train/{name}.png").unlink()
-    with pytest.raises(ValueError, match="6 of 8 pictures have no label") as error:
+    with pytest.raises(ValueError, match="6 of 8 images have no label") as error:
         PartMasks(tmp_path, split="train", parts="goliath28")
     text = str(error.value)
     assert [f"{name}.jpg" in text for name in "bcdefg"] == [True] * 5 + [False]
@@ -260,7 +260,7 @@ def test_missing_folders_are_explained(tmp_path: Path) -> None:
 def test_names_that_never_match_are_shown(tmp_path: Path) -> None:
     save_pair(tmp_path, "a", "images", "x")
     save_pair(tmp_path, "a_label", "y", "labels")
-    with pytest.raises(ValueError, match="pictures are called a, the labels a_label"):
+    with pytest.raises(ValueError, match="images are called a, the labels a_label"):
         PartMasks(tmp_path, split="train", parts="goliath28")
 
 

@@ -45,12 +45,12 @@ def test_rendering_on_the_fly_and_the_cache_give_the_same_points(tmp_path: Path)
 
 
 def test_splits_and_seeds_share_no_scene_and_a_larger_set_begins_with_the_smaller() -> None:
-    def picture(**changes: Any) -> bytes:
+    def image(**changes: Any) -> bytes:
         return people(**changes)[0].image.pixels.tobytes()
 
-    first = picture()
-    assert len({first, picture(split="val"), picture(split="test"), picture(seed=1)}) == 4
-    assert picture(num_scenes=9) == first
+    first = image()
+    assert len({first, image(split="val"), image(split="test"), image(seed=1)}) == 4
+    assert image(num_scenes=9) == first
 
 
 def test_ground_truth_is_coco(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_ground_truth_is_coco(tmp_path: Path) -> None:
         assert 0 < annotation["area"] <= annotation["bbox"][2] * annotation["bbox"][3]
 
 
-def test_unknown_points_of_the_308_are_unlabelled() -> None:
+def test_unknown_points_of_the_308_are_unlabeled() -> None:
     dataset = people(skeleton="goliath308")
     keypoints = dataset[0].keypoints
     assert keypoints is not None

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from sapiens_lab.data.shards.tar_index import (
-    DamagedArchiveError,
+    CorruptArchiveError,
     build_index,
     load_index,
     read_entry,
 )
 
 
-def picture(grey: int, side: int = 8) -> bytes:
-    return cv2.imencode(".png", np.full((side, side, 3), grey, np.uint8))[1].tobytes()
+def image(gray: int, side: int = 8) -> bytes:
+    return cv2.imencode(".png", np.full((side, side, 3), gray, np.uint8))[1].tobytes()
 
 
 def pack(path: Path, entries: dict[str, bytes], *, form: int = tarfile.PAX_FORMAT) -> Path:
@@ -31,10 +31,10 @@ def pack(path: Path, entries: dict[str, bytes], *, form: int = tarfile.PAX_FORMA
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
-def test_every_picture_is_found_whatever_the_format(tmp_path: Path, form: int) -> None:
+def test_every_image_is_found_whatever_the_format(tmp_path: Path, form: int) -> None:
     long = "a" * 90 + "/" + "b" * 90 + ".png"
     names = ["0001.png", "x/ä.jpg", long]
-    entries = {name: picture(i) for i, name in enumerate(names)}
+    entries = {name: image(i) for i, name in enumerate(names)}
     others = {"0001.json": b"{}", "0001.cls": b"3", "x/._hidden.jpg": b"", "empty.txt": b""}
     path = pack(tmp_path / "a.tar", entries | others, form=form)
     rows = load_index(path)
@@ -42,25 +42,25 @@ def test_every_picture_is_found_whatever_the_format(tmp_path: Path, form: int) -
 
 
 def test_the_table_is_kept_and_made_anew_for_another_archive(tmp_path: Path) -> None:
-    path = pack(tmp_path / "a.tar", {"1.png": picture(1)})
+    path = pack(tmp_path / "a.tar", {"1.png": image(1)})
     assert len(load_index(path)) == 1
     table = tmp_path / "a.tar.index.npy"
     written = table.stat().st_mtime_ns
     assert len(load_index(path)) == 1
     assert table.stat().st_mtime_ns == written
-    pack(path, {f"{i}.png": picture(i, side=100) for i in range(20)})
+    pack(path, {f"{i}.png": image(i, side=100) for i in range(20)})
     assert len(load_index(path)) == 20
 
 
 def test_an_archive_changed_behind_its_table_is_noticed(tmp_path: Path) -> None:
-    path = pack(tmp_path / "a.tar", {"1.png": picture(1), "2.png": picture(2)})
+    path = pack(tmp_path / "a.tar", {"1.png": image(1), "2.png": image(2)})
     rows = np.array(load_index(path))
     content = path.read_bytes()
     path.write_bytes(b"\1" * 512 + content[512:])
-    with pytest.raises(DamagedArchiveError, match=r"has changed.*delete a.tar.index.npy"):
+    with pytest.raises(CorruptArchiveError, match=r"has changed.*delete a.tar.index.npy"):
         read_entry(path, rows[0])
     path.write_bytes(content[:1000])
-    with pytest.raises(DamagedArchiveError, match="has changed"):
+    with pytest.raises(CorruptArchiveError, match="has changed"):
         read_entry(path, rows[1])
     path.unlink()
     with pytest.raises(FileNotFoundError, match="cannot open the archive"):
@@ -73,14 +73,14 @@ def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path, kept: float) -> N
     with tarfile.open(path) as archive:
         whole = max(entry.offset_data + 3072 for entry in archive)
     path.write_bytes(path.read_bytes()[: int(kept * whole)])
-    with pytest.raises(DamagedArchiveError, match=r"a\.tar"):
+    with pytest.raises(CorruptArchiveError, match=r"a\.tar"):
         build_index(path)
 
 
 def test_an_archive_cut_off_between_two_entries_is_refused(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar", {f"{i}.png": os.urandom(1000) for i in range(4)})
     path.write_bytes(path.read_bytes()[: 2 * (512 + 1024)])
-    with pytest.raises(DamagedArchiveError, match="at byte 3072, after 2 pictures"):
+    with pytest.raises(CorruptArchiveError, match="at byte 3072, after 2 images"):
         build_index(path)
 
 
@@ -90,14 +90,14 @@ def test_compressed_archives_and_other_files_are_refused(tmp_path: Path) -> None
     (tmp_path / "b.tar").write_text("not an archive " * 100)
     (tmp_path / "c.tar").write_bytes(b"")
     for name in "abc":
-        with pytest.raises(DamagedArchiveError, match=rf"{name}\.tar cannot be read as a tar"):
+        with pytest.raises(CorruptArchiveError, match=rf"{name}\.tar cannot be read as a tar"):
             build_index(tmp_path / f"{name}.tar")
 
 
 def test_a_folder_that_cannot_be_written_to_sends_the_table_to_the_cache(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = pack(tmp_path / "a.tar", {"1.png": picture(1)})
+    path = pack(tmp_path / "a.tar", {"1.png": image(1)})
     opened = Path.open
 
     def refuse(self: Path, mode: str = "r", *rest: object, **more: object) -> object:
