@@ -1,26 +1,22 @@
 """The optimizer of Sapiens fine-tuning: AdamW, each layer slower than the one above it.
 
 Layer-wise decay is from BEiT (Bao et al., 2022); the groups follow the official constructor
-(sapiens_v1 reference, section 7.2). Schedules are functions of the finished fraction of the run,
-so a recipe keeps its shape when the run gets longer or shorter.
+(sapiens_v1 reference, section 7.2).
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import AdamW
 
 _BLOCK = re.compile(r"^backbone\..*?(?:layers|blocks)\.\d+(?=\.)")
 _EMBEDDING = re.compile(
     r"^backbone\.(.*\.)?(cls_token|mask_token|pos_embed|reg_token|patch_embed|stem(_\d)?)(\.|$)"
 )
 _UNDECAYED = re.compile(r"(?:^|\.)(cls_token|mask_token|pos_embed|reg_token)$")
-WARMUP_START = 1e-3  # first factor of every official warm-up
 
 
 def adamw(
@@ -86,84 +82,3 @@ def layer_of(name: str, blocks: Sequence[str]) -> int:
     if block := _BLOCK.match(name):
         return blocks.index(block.group()) + 1
     return 0 if _EMBEDDING.match(name) else len(blocks) + 1
-
-
-def warmup_cosine(
-    optimizer: Optimizer, *, num_steps: int, warmup: float = 0.05, final: float = 0.0
-) -> LambdaLR:
-    """Rise linearly, then fall as a half cosine to ``final`` of the learning rate.
-
-    Args:
-        optimizer: its groups keep their ratios.
-        num_steps: optimizer steps of the whole run.
-        warmup: below 1 a fraction of the run, from 1 on a number of steps.
-        final: factor at the end.
-
-    Raises:
-        ValueError: the warm-up takes more than half of the run.
-    """
-
-    warmup_steps = _warmup_steps(warmup, num_steps)
-
-    def main(step: int) -> float:
-        done = (step - warmup_steps) / max(1, num_steps - warmup_steps)
-        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done))))
-
-    return _with_warmup(optimizer, warmup_steps, main)
-
-
-def warmup_poly(
-    optimizer: Optimizer, *, num_steps: int, warmup: float = 0.05, power: float = 1.0
-) -> LambdaLR:
-    """Rise linearly while falling as ``(1 - step / num_steps) ** power``, as Sapiens' dense tasks.
-
-    Raises:
-        ValueError: the warm-up takes more than half of the run.
-    """
-
-    def main(step: int) -> float:
-        return float(max(0.0, 1 - step / num_steps) ** power)
-
-    return _with_warmup(optimizer, _warmup_steps(warmup, num_steps), main)
-
-
-def warmup_multistep(
-    optimizer: Optimizer,
-    *,
-    num_steps: int,
-    warmup: float = 0.05,
-    milestones: Sequence[float] = (170 / 210, 200 / 210),
-    gamma: float = 0.1,
-) -> LambdaLR:
-    """Rise linearly, then drop by ``gamma`` at each fraction of the run in ``milestones``.
-
-    Raises:
-        ValueError: the warm-up takes more than half of the run, or a milestone is no share.
-    """
-    if any(not 0 < milestone < 1 for milestone in milestones):
-        raise ValueError(f"milestones are fractions of the run between 0 and 1, not {milestones}")
-
-    def main(step: int) -> float:
-        return float(gamma ** sum(step >= milestone * num_steps for milestone in milestones))
-
-    return _with_warmup(optimizer, _warmup_steps(warmup, num_steps), main)
-
-
-def _warmup_steps(warmup: float, num_steps: int) -> int:
-    steps = round(warmup * num_steps) if warmup < 1 else int(warmup)
-    if steps > num_steps / 2:
-        raise ValueError(
-            f"a warm-up of {steps} steps takes more than half of this run of {num_steps}; "
-            "shorten it (scheduler.warmup=0.05 is 5 % of the run) or train longer"
-        )
-    return steps
-
-
-def _with_warmup(optimizer: Optimizer, warmup_steps: int, main: Callable[[int], float]) -> LambdaLR:
-    """Multiply a schedule by a linear rise, as two chained official schedulers do."""
-
-    def factor(step: int) -> float:
-        rise = min(1.0, step / warmup_steps) if warmup_steps else 1.0
-        return (WARMUP_START + (1 - WARMUP_START) * rise) * main(step)
-
-    return LambdaLR(optimizer, factor)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD
 
 from sapiens_lab.models.heads import DeconvHead
 from sapiens_lab.models.sapiens import Sapiens
@@ -64,43 +63,3 @@ def test_timm_encoders_have_every_parameter_once(name: str) -> None:
     found = scales(optim.adamw(model, lr=1.0, layer_decay=0.9), model)
     if name != "resnet10t":  # a network without numbered blocks learns evenly
         assert len({lr for lr, _ in found.values()}) > 5
-
-
-def lrs(make: object, num_steps: int, **options: object) -> list[float]:
-    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
-    scheduler = make(optimizer, num_steps=num_steps, **options)  # type: ignore[operator]
-    values = []
-    for _ in range(num_steps):
-        values.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    return values
-
-
-def test_cosine_rises_and_falls() -> None:
-    values = lrs(optim.warmup_cosine, 100, warmup=0.1)
-    assert values[0] == pytest.approx(2e-3)
-    assert values[5] == pytest.approx(2 * (1e-3 + 0.999 * 0.5))
-    assert values[10] == pytest.approx(2.0)
-    assert values[55] == pytest.approx(1.0)
-    assert values[-1] < 0.01
-
-
-def test_poly_falls_linearly_while_it_warms_up() -> None:
-    values = lrs(optim.warmup_poly, 100, warmup=10)
-    assert values[5] == pytest.approx(2 * (1e-3 + 0.999 * 0.5) * 0.95)
-    assert values[50] == pytest.approx(1.0)
-
-
-def test_multistep_drops_at_shares_of_the_run() -> None:
-    values = lrs(optim.warmup_multistep, 210, warmup=2)
-    assert values[169] == pytest.approx(2.0)
-    assert values[170] == pytest.approx(0.2)
-    assert values[200] == pytest.approx(0.02)
-    with pytest.raises(ValueError, match="fractions of the run"):
-        lrs(optim.warmup_multistep, 210, milestones=[170])
-
-
-def test_a_warmup_that_outlasts_the_run_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"500 steps.*run of 600"):
-        lrs(optim.warmup_cosine, 600, warmup=500)
