@@ -22,12 +22,14 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
-from sapiens_lab.synthetic import lighting, person, scene, surface
-from sapiens_lab.synthetic.body import load_body
-from sapiens_lab.synthetic.cache import SceneCache, SceneSource
-from sapiens_lab.synthetic.keypoints import load_landmarks
-from sapiens_lab.synthetic.raster import Backend
-from sapiens_lab.synthetic.regions import load_regions
+from sapiens_lab.synthetic.files.cache import SceneCache
+from sapiens_lab.synthetic.people import person, scene, surface
+from sapiens_lab.synthetic.people.body import load_body
+from sapiens_lab.synthetic.people.landmarks import load_landmarks
+from sapiens_lab.synthetic.people.regions import load_regions
+from sapiens_lab.synthetic.people.views import SceneSource
+from sapiens_lab.synthetic.rendering import lighting
+from sapiens_lab.synthetic.rendering.raster import Backend
 
 # Stage -> the function that does it, where its caller looks it up. A stage holds its inner ones.
 STAGES: dict[str, tuple[Any, str]] = {
@@ -43,8 +45,8 @@ STAGES: dict[str, tuple[Any, str]] = {
     "  materials": (surface, "_materials"),
     "shading": (scene, "shade"),
     "background": (scene.backgrounds, "paint"),
-    "composing": (scene, "_compose"),
-    "developing": (scene, "_develop"),
+    "blending": (scene, "blend"),
+    "tone mapping": (scene, "tone_map"),
     "annotating": (scene, "_annotate"),
 }
 

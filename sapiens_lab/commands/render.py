@@ -9,40 +9,28 @@ The same command again goes on where it ended. ``docs/data_render.md`` shows wha
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import cv2
 from rich import filesize
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.synthetic.cache import SceneSource
-from sapiens_lab.synthetic.export import ExportFolder, match_landmarks
-from sapiens_lab.synthetic.export_formats import FileFormats
-from sapiens_lab.synthetic.prepare import _single_threaded
-from sapiens_lab.synthetic.scan import load_scan
-from sapiens_lab.synthetic.scan_views import Orbit, ScanViews
-from sapiens_lab.synthetic.views import SPLITS, PeopleViews, ViewSource
+from sapiens_lab.synthetic.files.export import ExportFolder, match_landmarks
+from sapiens_lab.synthetic.files.formats import FileFormats
+from sapiens_lab.synthetic.files.parallel import for_each
+from sapiens_lab.synthetic.files.prepare import progress_bar
+from sapiens_lab.synthetic.people.views import SPLITS, PeopleViews, SceneSource
+from sapiens_lab.synthetic.rendering.view import ViewSource
+from sapiens_lab.synthetic.scans.scan import load_scan
+from sapiens_lab.synthetic.scans.views import Orbit, ScanViews
 
 LARGEST = 4096  # pixels a side
 _HIGHEST = 10**8  # numbers of scenes have eight digits
-_AHEAD = 2  # scenes handed to a process before it asks for them
 _PEOPLE_ONLY, _SCAN_ONLY = ("split", "skeleton"), ("up", "height_m", "metric", "full_only")
 _CAMERA = {"elevation": "at which cameras look down", "roll": "of their turn"}  # ranges of all
 _ORBIT = ("azimuth", "fov", "fill")  # ranges of those around a scan
@@ -146,9 +134,9 @@ def _run(arguments: argparse.Namespace, command: str, console: Console) -> None:
         f"{folder.root}: {len(todo)} of {count} scenes to render, about "
         f"{filesize.decimal(needed)}, in {workers} process{'es' if workers > 1 else ''}"
     )
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("Rendering", total=len(todo))
-        for _ in render_all(folder, todo, workers):
+        for _ in for_each(folder.write, todo, workers):
             progress.advance(task)
     console.print(f"{folder.finish(skeleton)} scenes in {folder.root}")
 
@@ -209,61 +197,6 @@ def _workers(arguments: argparse.Namespace) -> int:
     height, width = arguments.size
     each = 0.3e9 + (360 if arguments.supersample == 2 else 120) * height * width
     return max(1, min(cores, int(0.8 * memory / each)))
-
-
-def render_all(folder: ExportFolder, todo: Sequence[int], workers: int) -> Iterator[None]:
-    """Render and write scenes, and yield after each.
-
-    After Ctrl-C the scenes under way are finished first.
-    """
-    if workers <= 1:
-        for index in todo:
-            folder.write(index)
-            yield
-        return
-    context = multiprocessing.get_context("spawn")  # forking would copy a parent's threads
-    with _single_threaded():
-        pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start, initargs=(folder,)
-        )
-        try:
-            yield from _drain(pool, todo, _AHEAD * workers)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _drain(pool: ProcessPoolExecutor, todo: Iterable[int], ahead: int) -> Iterator[None]:
-    """Keep ``ahead`` scenes handed out: a million at once would take a gigabyte of memory."""
-    running: set[Future[None]] = set()
-    for index in todo:
-        running.add(pool.submit(_write, index))
-        if len(running) >= ahead:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-    for future in running:
-        yield future.result()
-
-
-_folder: ExportFolder  # of a rendering process
-
-
-def _start(folder: ExportFolder) -> None:
-    global _folder
-    _folder = folder
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
-
-
-def _write(index: int) -> None:
-    _folder.write(index)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), console=console,
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

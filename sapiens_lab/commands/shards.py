@@ -16,7 +16,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -35,7 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 after a mistake or a fault, 130 after Ctrl-C."""
     arguments = _parser().parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
-    cv2.setNumThreads(1)  # images are decoded side by side instead
     try:
         return int(arguments.run(arguments, console))
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sapiens_lab.anatomy.parts import Parts, default_colors
-from sapiens_lab.synthetic.materials import PART_FLIP, PARTS
+from sapiens_lab.synthetic.people.materials import PART_FLIP, PARTS
 
 SHIPPED = {"goliath28": 28, "seg29": 29, "face19": 19, "lip20": 20, "cihp20": 20}
 

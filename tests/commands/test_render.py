@@ -17,7 +17,7 @@ import pytest
 
 from sapiens_lab.commands.render import main
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
-from sapiens_lab.synthetic.cache import SceneSource
+from sapiens_lab.synthetic.people.views import SceneSource
 
 SMALL = ("--size", "64x48", "--supersample", "1", "--workers", "1")
 

@@ -14,10 +14,11 @@ from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
 from sapiens_lab.data.sample import Meta, Sample
-from sapiens_lab.synthetic.cache import SceneCache, SceneSource, default_cache_dir
-from sapiens_lab.synthetic.keypoints import load_landmarks
-from sapiens_lab.synthetic.prepare import fill
-from sapiens_lab.synthetic.scene import Scene
+from sapiens_lab.synthetic.files.cache import SceneCache, default_cache_dir
+from sapiens_lab.synthetic.files.prepare import fill
+from sapiens_lab.synthetic.people.landmarks import load_landmarks
+from sapiens_lab.synthetic.people.scene import Scene
+from sapiens_lab.synthetic.people.views import SceneSource
 
 Field = Literal["keypoints", "labels", "depth", "normal"]
 Split = Literal["train", "val", "test"]

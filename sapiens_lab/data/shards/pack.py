@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from sapiens_lab.data.datasets.image_folder import ImageFolder
@@ -122,7 +123,7 @@ def write_shard(source: Path, shard: Shard, *, num_workers: int) -> Iterator[str
     part = shard.path.with_name(shard.path.name + ".part")
     faults: list[str] = []
     ahead = 4 * num_workers  # contents held in memory
-    with tarfile.open(part, "w") as archive, ThreadPoolExecutor(num_workers) as pool:
+    with tarfile.open(part, "w") as archive, _decoders(num_workers) as pool:
         for start in range(0, len(shard.names), ahead):
             names = shard.names[start : start + ahead]
             found = pool.map(lambda name: _checked(source / name), names)
@@ -155,8 +156,14 @@ def check_archive(path: Path, *, num_workers: int) -> Iterator[str | None]:
         name, content = read_entry(path, rows[place])
         return _fault(content, f"{path}/{name}")
 
-    with ThreadPoolExecutor(num_workers) as pool:
+    with _decoders(num_workers) as pool:
         yield from pool.map(check, range(len(rows)))
+
+
+def _decoders(num_workers: int) -> ThreadPoolExecutor:
+    """Return threads that decode images side by side, each on one core."""
+    cv2.setNumThreads(1)
+    return ThreadPoolExecutor(num_workers)
 
 
 def _checked(path: Path) -> tuple[bytes, str | None]:

@@ -1,0 +1,1 @@
+"""Scenes as files: the cache of training, and folders for other programs."""

@@ -1,0 +1,1 @@
+"""A random clothed person as a mesh, and the scene that shows it."""

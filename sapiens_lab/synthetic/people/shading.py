@@ -1,0 +1,136 @@
+"""Color the foreground: albedo by material, then diffuse, ambient and glossy light."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sapiens_lab.synthetic.people.appearance import Look
+from sapiens_lab.synthetic.people.landmarks import (
+    BROW_HALF_LENGTH,
+    BROW_HALF_WIDTH,
+    IRIS_RADIUS,
+    PUPIL_RADIUS,
+    brow_height,
+)
+from sapiens_lab.synthetic.people.materials import NUM_REGIONS, Material
+from sapiens_lab.synthetic.people.regions import load_regions
+from sapiens_lab.synthetic.people.surface import Surface
+from sapiens_lab.synthetic.rendering.arrays import F32, along, dot, product, unit
+from sapiens_lab.synthetic.rendering.camera import Camera
+from sapiens_lab.synthetic.rendering.lighting import Light, ShadowMap
+
+_LIP_RED = np.array([0.65, 0.12, 0.14], np.float32)
+_EYE_WHITE, _PUPIL = 0.88, 0.03
+_CROWN_Z, _HEAD_RADIUS = 0.035, 0.09  # [m] canonical
+_SOLE_Y = -0.80  # [m] canonical: below it a shoe shows its sole
+# Glossiness: strength and exponent by material; the rest is nearly matt.
+_GLOSS = {
+    Material.EYE: (0.8, 120),
+    Material.HAIR: (0.15, 25),
+    Material.SHOE: (0.25, 18),
+    Material.UPPER_TEETH: (0.3, 30),
+    Material.LOWER_TEETH: (0.3, 30),
+}
+_SKIN_GLOSS, _MATT = (0.10, 18), (0.02, 18)
+
+
+def shade(
+    surface: Surface, look: Look, light: Light, shadows: ShadowMap | None, camera: Camera
+) -> F32:
+    """Return linear colors ``(P, 3)`` of the foreground pixels."""
+    normal = surface.normal
+    toward = (camera.R @ light.direction).astype(np.float32)
+    up = camera.R[:, 1].astype(np.float32)
+    lit: F32 | float = 1.0
+    if shadows is not None:
+        world = product(surface.position - camera.t, camera.R)
+        world += product(normal, camera.R) * np.float32(0.012)
+        lit = light.shade + (1 - light.shade) * shadows.lit(world)
+    diffuse = np.clip(along(normal, toward), 0, 1) * lit
+    sky = 0.775 + 0.225 * along(normal, up)  # 0.55 seen from below .. 1 from above
+    brightness = (light.ambient * sky + light.key * diffuse).astype(np.float32)
+    gloss, exponent = _gloss_tables()
+    half = unit(toward - unit(surface.position))
+    facing = np.clip(dot(normal, half), 1e-4, 1)
+    glint = gloss[surface.material] * facing ** exponent[surface.material] * lit
+    color = albedo(surface, look) * brightness[:, None] * light.tint + glint[:, None]
+    return np.asarray(np.clip(color, 0, 1.2).astype(np.float32))
+
+
+def albedo(surface: Surface, look: Look) -> F32:
+    """Return the surface's own colors ``(P, 3)``."""
+    material, canonical = surface.material, surface.canonical
+    color = _flat_colors(look)[material]
+    for kind, cloth in ((Material.TOP, look.top), (Material.BOTTOM, look.bottom)):
+        own = np.flatnonzero(material == kind)
+        if len(own):
+            color[own] = cloth.paint(canonical[own])
+    grain = np.where(material == Material.HAIR, 0.2, 0.04).astype(np.float32)
+    color *= (1 + grain * surface.tone)[:, None]
+    _comb(color, surface, look)
+    _paint_face(color, surface, look)
+    _paint_eyes(color, surface, look)
+    sole = np.flatnonzero((material == Material.SHOE) & (canonical[:, 1] < _SOLE_Y))
+    color[sole] = np.clip(1 - look.shoe, 0.05, 0.9)
+    return color
+
+
+def _flat_colors(look: Look) -> F32:
+    """Return one color for each material, ``(materials, 3)``."""
+    table = np.tile(look.skin, (len(Material), 1))
+    lip = look.skin * (1 - look.lip) + _LIP_RED * look.lip
+    table[Material.UPPER_LIP] = table[Material.LOWER_LIP] = lip
+    table[Material.MOUTH] = (0.30, 0.07, 0.07)
+    table[Material.TONGUE] = (0.62, 0.22, 0.22)
+    table[Material.UPPER_TEETH] = table[Material.LOWER_TEETH] = (0.88, 0.86, 0.78)
+    table[Material.EYE] = _EYE_WHITE
+    table[Material.HAIR] = look.hair
+    table[Material.SHOE], table[Material.SOCK] = look.shoe, look.sock
+    table[Material.APPAREL] = look.apparel
+    return table.astype(np.float32)
+
+
+def _comb(color: F32, surface: Surface, look: Look) -> None:
+    """Draw strands of hair that run down from the crown."""
+    own = np.flatnonzero(surface.material == Material.HAIR)
+    x, y, z = surface.canonical[own].T
+    behind = z - _CROWN_Z
+    radius = np.hypot(x, behind)
+    angle = np.arctan2(x, -behind) + 1.5 * (y - 0.9)  # a slight twist
+    strands = look.strands(angle[:, None], smallest=surface.pixel / _HEAD_RADIUS)
+    color[own] *= (1 + 0.45 * strands * np.clip(radius / 0.04, 0, 1))[:, None]
+
+
+def _paint_face(color: F32, surface: Surface, look: Look) -> None:
+    """Draw brows and beard, with soft edges."""
+    own = np.flatnonzero((surface.material == Material.FACE) & (surface.canonical[:, 2] > 0.02))
+    x, y = np.abs(surface.canonical[own, 0]), surface.canonical[own, 1]
+    eye = load_regions().eye
+    along, across = (x - eye[0]) / BROW_HALF_LENGTH, (y - brow_height(x, eye)) / BROW_HALF_WIDTH
+    brow = np.clip(1.6 * (1.15 - np.hypot(along, across)), 0, 1) * look.brow
+    brow[surface.canonical[own, 2] < 0.08] = 0
+    beard = np.zeros_like(brow)
+    if look.beard > 0:
+        cheek = 0.790 + 0.30 * np.clip(x - 0.028, 0, 0.06)  # the border rises to the ears
+        beard = np.clip((cheek - y) / 0.012, 0, 1) * np.clip((y - 0.735) / 0.012, 0, 1)
+        moustache = np.clip(1.5 - np.hypot(x / 0.026, (y - 0.804) / 0.007), 0, 1)
+        beard = 0.75 * look.beard * np.maximum(beard, moustache)
+    share = np.maximum(brow, beard)[:, None].astype(np.float32)
+    color[own] = color[own] * (1 - share) + 0.8 * look.hair * share
+
+
+def _paint_eyes(color: F32, surface: Surface, look: Look) -> None:
+    """Draw iris and pupil; the back of the eyeball is dark."""
+    own = np.flatnonzero(surface.material == Material.EYE)
+    x, y, z = surface.canonical[own].T
+    eye = load_regions().eye
+    radius = np.hypot(np.abs(x) - eye[0], y - eye[1])[:, None]
+    iris = np.where(radius < PUPIL_RADIUS, _PUPIL, look.eye)
+    seen = np.where(radius < IRIS_RADIUS, iris, _EYE_WHITE)
+    color[own] = seen * np.where(z > 0.12, 1.0, 0.1)[:, None]
+
+
+def _gloss_tables() -> tuple[F32, F32]:
+    rows = [_GLOSS.get(m, _SKIN_GLOSS if m < NUM_REGIONS else _MATT) for m in Material]
+    strength, exponent = zip(*rows, strict=True)
+    return np.array(strength, np.float32), np.array(exponent, np.float32)

@@ -1,0 +1,1 @@
+"""What renders any mesh: camera, rasterizer, light and background."""
