@@ -45,7 +45,7 @@ def input_image(rng: np.random.Generator, height: int, width: int) -> bytes:
 
 def ours(dataset: ImageFolder | ImageShards) -> Iterator[object]:
     """Read an epoch in random order."""
-    groups = getattr(dataset, "group_sizes", None)
+    groups = dataset.group_sizes
     for key in EpochSampler(len(dataset), shuffle=True, group_sizes=groups):
         yield dataset[key.place].image.pixels
 

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import cv2
 import lightning as L
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from sapiens_lab.data.dataset import Dataset, DatasetFactory
 from sapiens_lab.data.loading import EpochSampler, OnError, TransformedDataset
 from sapiens_lab.data.sample import Batch, Sample, collate
 from sapiens_lab.data.transforms import Transform
 
 log = logging.getLogger(__name__)
-
-DatasetFactory = Callable[[], Dataset[Sample]]
-
-
-@runtime_checkable
-class Preparable(Protocol):
-    """A data set with work to do once, before training: rendering, decoding, indexing."""
-
-    def prepare(self, num_workers: int) -> None:
-        """Do the work; called in one process only, and again only if something is missing."""
 
 
 class DataModule(L.LightningDataModule):
@@ -72,18 +63,23 @@ class DataModule(L.LightningDataModule):
         self.limit = limit
         self.seed = seed
         self.on_error: OnError = on_error
-        self._datasets: dict[str, Dataset[Sample]] = {}
+        self._datasets: dict[str, Dataset] = {}
         self._resume: dict[str, int] | None = None  # {"epoch", "batch"} of a checkpoint
 
-    def dataset(self, split: str) -> Dataset[Sample]:
-        """Return the source-frame data set of ``train``, ``val`` or ``test``, built once.
+    def dataset(self, split: str) -> Dataset:
+        """Return the source-frame dataset of ``train``, ``val`` or ``test``, built once.
 
         Raises:
-            ValueError: the set is empty.
+            ValueError: it is empty, or no ``Dataset``.
         """
         if split not in self._datasets:
             dataset = self._factories[split]()
-            if len(dataset) == 0:  # type: ignore[arg-type]  # see TransformedDataset.__len__
+            if not isinstance(dataset, Dataset):
+                raise ValueError(
+                    f"data.{split} made a {type(dataset).__name__}, which lacks something that a "
+                    "dataset has: let it subclass sapiens_lab.data.dataset.Dataset"
+                )
+            if len(dataset) == 0:
                 raise ValueError(f"the {split} set is empty: {dataset!r}")
             self._datasets[split] = dataset
         return self._datasets[split]
@@ -95,9 +91,7 @@ class DataModule(L.LightningDataModule):
     def prepare_data(self) -> None:
         """Let the data sets do their one-time work (Lightning calls this in one process)."""
         for split in self._splits():
-            dataset = self.dataset(split)
-            if isinstance(dataset, Preparable):
-                dataset.prepare(_num_cores())  # nothing else runs meanwhile
+            self.dataset(split).prepare(_num_cores())  # nothing else runs meanwhile
 
     def setup(self, stage: str) -> None:
         """Build the data sets of a stage, so that what is wrong with them is said at once."""
@@ -161,7 +155,7 @@ class DataModule(L.LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             fill=train,
-            group_sizes=getattr(dataset.dataset, "group_sizes", None),
+            group_sizes=dataset.dataset.group_sizes,
         )
         return DataLoader(
             dataset,

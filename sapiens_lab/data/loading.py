@@ -15,8 +15,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Sampler
 
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.images import CorruptImageError
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.data.shards.tar_index import CorruptArchiveError
@@ -37,7 +39,7 @@ class Key(NamedTuple):
     place: int  # index into the data set
 
 
-class TransformedDataset(Dataset[Sample]):
+class TransformedDataset(TorchDataset[Sample]):
     """A data set seen through transforms, each draw with a generator of its own.
 
     Args:
@@ -50,7 +52,7 @@ class TransformedDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        dataset: Dataset[Sample],
+        dataset: Dataset,
         *,
         transforms: Iterable[Transform],
         seed: int = 0,
@@ -71,7 +73,7 @@ class TransformedDataset(Dataset[Sample]):
         return int(self._num_skipped.value)
 
     def __len__(self) -> int:
-        length = len(self.dataset)  # type: ignore[arg-type]  # torch's Dataset declares no length
+        length = len(self.dataset)
         return length if self.limit is None else min(length, self.limit)
 
     def __getitem__(self, key: Key) -> Sample:

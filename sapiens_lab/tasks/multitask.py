@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.tasks.task import Task
 
@@ -34,15 +35,10 @@ class MultiTask(Task):
         if unknown := set(self.weights) - set(tasks):
             raise ValueError(f"task.weights names {sorted(unknown)}; the tasks are {list(tasks)}")
 
-    def bind(self, dataset: Any, *, partial: bool) -> None:
-        """Show every task the evaluation set."""
+    def setup(self, *, train: Dataset | None, val: Dataset, partial: bool = False) -> None:
+        """Set up every task."""
         for _, task in self._named():
-            task.bind(dataset, partial=partial)
-
-    def study(self, dataset: Any) -> None:
-        """Show every task the training set."""
-        for _, task in self._named():
-            task.study(dataset)
+            task.setup(train=train, val=val, partial=partial)
 
     def compute_loss(self, output: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of all tasks as ``<task>_<term>``."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch, Meta
 from sapiens_lab.heatmaps import HeatmapCodec, flip_heatmaps
 from sapiens_lab.metrics.pose import OksAP
@@ -55,21 +56,17 @@ class PoseTask(Task):
         super().__init__(loss=loss, metrics=metrics, flip_test=flip_test and can_flip)
         self.sigma = sigma
 
-    def bind(self, dataset: Any, *, partial: bool) -> None:
+    def setup(self, *, train: Dataset | None, val: Dataset, partial: bool = False) -> None:
         """Hand the annotated people to the AP metric.
 
         Raises:
-            ValueError: the data set has another skeleton than the task.
+            ValueError: a dataset has another skeleton than the task, or none.
         """
-        if dataset.skeleton.keypoints != self.skeleton.keypoints:
-            raise ValueError(
-                f"the data set has the {dataset.skeleton.num_keypoints} keypoints of "
-                f"{dataset.skeleton.name!r}, the task the {self.skeleton.num_keypoints} of "
-                f"{self.skeleton.name!r}; set both at once with `skeleton=`"
-            )
+        for dataset in (val,) if train is None else (val, train):
+            self._check_skeleton(dataset)
         for metric in self.each_metric():
             if isinstance(metric, OksAP):
-                metric.set_ground_truth(dataset.ground_truth(), only_seen=partial)
+                metric.set_ground_truth(val.ground_truth(), only_seen=partial)
 
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compare heatmaps ``(B, K, h, w)`` with those of the labeled keypoints."""
@@ -102,6 +99,17 @@ class PoseTask(Task):
     def describe(self) -> dict[str, Any]:
         """Name the keypoints: a checkpoint of others does not fit."""
         return {"skeleton": list(self.skeleton.keypoints)}
+
+    def _check_skeleton(self, dataset: Dataset) -> None:
+        theirs = dataset.skeleton
+        if theirs is None:
+            raise ValueError(f"{type(dataset).__name__} has no keypoints (its `skeleton` is None)")
+        if theirs.keypoints != self.skeleton.keypoints:
+            raise ValueError(
+                f"the dataset has the {theirs.num_keypoints} keypoints of {theirs.name!r}, the "
+                f"task the {self.skeleton.num_keypoints} of {self.skeleton.name!r}; set both at "
+                "once with `skeleton=`"
+            )
 
     def card(self) -> dict[str, Any]:
         """Add how heatmaps become points."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.losses.segmentation import WeightedCrossEntropy
 from sapiens_lab.tasks.task import Task, loss_terms
@@ -19,7 +20,7 @@ from sapiens_lab.tasks.to_source import to_source, upsample
 
 log = logging.getLogger(__name__)
 
-_LOOKED_AT = 200  # masks
+_NUM_INSPECTED = 200  # label maps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,36 +54,17 @@ class SegmentationTask(Task):
         can_flip = self.parts.flip_indices is not None
         super().__init__(loss=loss, metrics=metrics, flip_test=flip_test and can_flip)
 
-    def bind(self, dataset: Any, *, partial: bool) -> None:
-        """Check that the data are labeled with the task's classes.
+    def setup(self, *, train: Dataset | None, val: Dataset, partial: bool = False) -> None:
+        """Check the classes; count them where the loss is to be balanced (``class_weights: auto``).
 
         Raises:
-            ValueError: the data set has other classes.
+            ValueError: a dataset has other classes than the task, or none.
         """
-        if dataset.parts.classes != self.parts.classes:
-            raise ValueError(
-                f"the data set has the {dataset.parts.num_classes} classes of "
-                f"{dataset.parts.name!r}, the task the {self.parts.num_classes} of "
-                f"{self.parts.name!r}; set both at once with `parts=`"
-            )
-        counts = dataset.count_pixels(limit=_LOOKED_AT)
-        absent = [name for i, name in enumerate(self.parts.classes) if counts[i] == 0]
-        if absent:
-            log.warning(
-                "%d masks of the evaluation set show no pixel of %s; classes that none shows have "
-                "no IoU and do not enter mIoU", _LOOKED_AT, ", ".join(absent),
-            )  # fmt: skip
-
-    def study(self, dataset: Any) -> None:
-        """Count the classes where the loss asks to be balanced (``class_weights: auto``)."""
-        for module in self.loss.modules():
-            if isinstance(module, WeightedCrossEntropy) and module.needs_counts:
-                counts = dataset.count_pixels()[: self.parts.num_classes]
-                weights = module.balance(counts).tolist()
-                shares = counts / max(1, counts.sum())
-                rows = zip(self.parts.classes, shares, weights, strict=True)
-                table = "\n".join(f"  {n:<18} {s:>8.3%}  weight {w:.2f}" for n, s, w in rows)
-                log.info("classes of the training set, and their weights:\n%s", table)
+        for dataset in (val,) if train is None else (val, train):
+            self._check_parts(dataset)
+        self._warn_of_absent_classes(val)
+        if train is not None:
+            self._balance(train)
 
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compare logits ``(B, C, h, w)``, brought to the labels' size, with the labels."""
@@ -112,6 +94,36 @@ class SegmentationTask(Task):
             labels = truth.labels.to(prediction.labels.device)
             for metric in self.each_metric():
                 metric.update(prediction.labels, labels)
+
+    def _check_parts(self, dataset: Dataset) -> None:
+        theirs = dataset.parts
+        if theirs is None:
+            raise ValueError(f"{type(dataset).__name__} has no labels (its `parts` is None)")
+        if theirs.classes != self.parts.classes:
+            raise ValueError(
+                f"the dataset has the {theirs.num_classes} classes of {theirs.name!r}, the task "
+                f"the {self.parts.num_classes} of {self.parts.name!r}; set both at once with "
+                "`parts=`"
+            )
+
+    def _warn_of_absent_classes(self, dataset: Dataset) -> None:
+        counts = dataset.count_pixels(limit=_NUM_INSPECTED)
+        absent = [n for n, c in zip(self.parts.classes, counts.pixels, strict=False) if c == 0]
+        if absent:
+            log.warning(
+                "%d label maps of the evaluation set show no pixel of %s; classes that none shows "
+                "have no IoU and do not enter mIoU", counts.num_maps, ", ".join(absent),
+            )  # fmt: skip
+
+    def _balance(self, dataset: Dataset) -> None:
+        for module in self.loss.modules():
+            if isinstance(module, WeightedCrossEntropy) and module.needs_counts:
+                counts = dataset.count_pixels().pixels[: self.parts.num_classes]
+                weights = module.balance(counts).tolist()
+                fractions = counts / max(1, counts.sum())
+                rows = zip(self.parts.classes, fractions, weights, strict=True)
+                table = "\n".join(f"  {n:<18} {s:>8.3%}  weight {w:.2f}" for n, s, w in rows)
+                log.info("classes of the training set, and their weights:\n%s", table)
 
     def describe(self) -> dict[str, Any]:
         """Name the classes: a checkpoint of others does not fit."""

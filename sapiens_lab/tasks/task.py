@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch
 
 
@@ -54,19 +55,13 @@ class Task(nn.Module):
         """Return the mean of an output and that of the flipped images, flipped back."""
         raise NotImplementedError
 
-    def study(self, dataset: Any) -> None:
-        """Learn from the training set what the loss needs before its first batch.
+    def setup(self, *, train: Dataset | None, val: Dataset, partial: bool = False) -> None:
+        """Take from the datasets what loss and metrics need before the first batch.
 
         Args:
-            dataset: the source-frame data set.
-        """
-
-    def bind(self, dataset: Any, *, partial: bool) -> None:
-        """Learn from the evaluation set what metrics need before its first batch.
-
-        Args:
-            dataset: the source-frame data set.
-            partial: only a part of it will be seen.
+            train: the training set; ``None`` when only evaluating.
+            val: the dataset that is evaluated.
+            partial: only a part of ``val`` will be evaluated.
         """
 
     def describe(self) -> dict[str, Any]:

@@ -61,14 +61,15 @@ class Learner(L.LightningModule):
             self.model.compile()
 
     def setup(self, stage: str) -> None:
-        """Show the task its data."""
-        split = "test" if stage == "test" else "val"
+        """Set up the task with its datasets."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]  # set by the Trainer
         limits = (self.trainer.limit_val_batches, self.trainer.limit_test_batches)
         partial = datamodule.limit is not None or limits != (1.0, 1.0)
-        self.task.bind(datamodule.dataset(split), partial=partial)
-        if stage == "fit":
-            self.task.study(datamodule.dataset("train"))
+        self.task.setup(
+            train=datamodule.dataset("train") if stage == "fit" else None,
+            val=datamodule.dataset("test" if stage == "test" else "val"),
+            partial=partial,
+        )
 
     # ---- steps -----------------------------------------------------------------------------------
 

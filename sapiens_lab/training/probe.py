@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sapiens_lab import geometry
-from sapiens_lab.data.datamodule import DatasetFactory, Preparable
+from sapiens_lab.data.dataset import DatasetFactory
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import Batch, Sample, collate
 from sapiens_lab.data.transforms import Transform
@@ -84,7 +84,7 @@ class Probe(Callback):
         """
         for split, make in self._factories.items():
             dataset = make()
-            if isinstance(dataset, Preparable) and trainer.is_global_zero:
+            if trainer.is_global_zero:
                 dataset.prepare(1)
             trainer.strategy.barrier("probe")
             self._datasets[split] = TransformedDataset(

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from sapiens_lab.data import photometric
 from sapiens_lab.data import transforms as T
 from sapiens_lab.data.datamodule import DataModule
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.loading import EpochSampler, Key, TransformedDataset
 from sapiens_lab.data.sample import Sample, collate
 from tests.data.test_transforms import SIZE, make_sample
@@ -19,7 +20,7 @@ STEPS = {
 }
 
 
-class MadePeople(Dataset[Sample]):
+class MadePeople(Dataset):
     """Samples that differ by index."""
 
     def __init__(self, length: int = 7) -> None:

@@ -14,8 +14,9 @@ from sapiens_lab import geometry
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data import crops
 from sapiens_lab.data import transforms as T
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
-from sapiens_lab.data.sample import Batch, Meta, collate
+from sapiens_lab.data.sample import Batch, Meta, Sample, collate
 from sapiens_lab.losses.combine import SumOfLosses
 from sapiens_lab.losses.depth import SiLogLoss
 from sapiens_lab.losses.normal import NormalCosineLoss, NormalL1Loss
@@ -157,7 +158,26 @@ def test_several_tasks_share_one_output(batch: Batch) -> None:
 def test_a_data_set_of_other_classes_is_refused(people: SyntheticPeople) -> None:
     other = segmentation(parts="face19", metrics={})
     with pytest.raises(ValueError, match=r"28 classes of 'goliath28', the task the 19.*`parts=`"):
-        other.bind(people, partial=False)
+        other.setup(train=None, val=people)
+
+
+def test_a_dataset_without_labels_is_refused(people: SyntheticPeople) -> None:
+    class OnlyImages(Dataset):
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> Sample:
+            return people[index]
+
+    with pytest.raises(ValueError, match=r"OnlyImages has no labels"):
+        segmentation().setup(train=None, val=OnlyImages())
+
+
+def test_absent_classes_are_named_with_the_number_of_maps_that_were_read(
+    people: SyntheticPeople, caplog: pytest.LogCaptureFixture
+) -> None:
+    segmentation().setup(train=None, val=people)
+    assert "3 label maps of the evaluation set show no pixel of " in caplog.text
 
 
 def test_weights_are_counted_where_asked(people: SyntheticPeople) -> None:
@@ -165,7 +185,7 @@ def test_weights_are_counted_where_asked(people: SyntheticPeople) -> None:
     with pytest.raises(ValueError, match="auto"):
         loss(torch.zeros(1, 28, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long))
     task = segmentation(loss=loss)
-    task.study(people)
+    task.setup(train=people, val=people)
     weights = loss.class_weights
     assert isinstance(weights, Tensor)
     assert weights.shape == (28,)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.data.dataset import Dataset, PixelCounts
 from sapiens_lab.data.datasets.coco_regions import decode_region
 from sapiens_lab.data.datasets.map_samples import (
     OnError,
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 _WORDS = ("instances", "segm", "parts", "mask", "coco")  # in the names of likelier files
 
 
-class CocoParts(Dataset[Sample]):
+class CocoParts(Dataset):
     """One sample an image, whole, in the source frame.
 
     Where annotations overlap, the smaller one lies on top: a face on a body. Crowds are ignored
@@ -58,6 +57,8 @@ class CocoParts(Dataset[Sample]):
         FileNotFoundError: no folder, annotations or images; says where it looked.
         ValueError: a category is no class, or annotations are faulty; names them and the remedy.
     """
+
+    parts: Parts
 
     def __init__(
         self,
@@ -105,18 +106,19 @@ class CocoParts(Dataset[Sample]):
         """
         return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
 
-    def count_pixels(self, limit: int | None = 1000) -> NDArray[np.int64]:
-        """Return how many pixels each class id ``(256,)`` has, over images spread over the set.
+    def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
+        """Count the pixels of each class in images spread over the set.
 
         Args:
             limit: look into so many images at most; ``None`` looks into all.
         """
         counts = np.zeros(256, np.int64)
-        for index in spread(len(self), limit):
+        indices = spread(len(self), limit)
+        for index in indices:
             labels = self[index].labels
             assert labels is not None
             counts += np.bincount(labels.ids.ravel(), minlength=256)
-        return counts
+        return PixelCounts(counts, len(indices))
 
     def _sample(self, index: int) -> Sample:
         path = self.image_dir / self._names[index]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.coco_people import (
     People,
     complete_annotation,
@@ -25,7 +25,7 @@ from sapiens_lab.data.sample import Meta, Sample
 log = logging.getLogger(__name__)
 
 
-class CocoPose(Dataset[Sample]):
+class CocoPose(Dataset):
     """One sample a person, in the source frame.
 
     Args:
@@ -46,6 +46,8 @@ class CocoPose(Dataset[Sample]):
         FileNotFoundError: no folder, annotations or images; says where it looked.
         ValueError: the annotations are not what they should be; names them and the remedy.
     """
+
+    skeleton: Skeleton
 
     def __init__(
         self,

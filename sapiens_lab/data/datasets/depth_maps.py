@@ -9,9 +9,9 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.map_samples import (
     OnError,
     check_size,
@@ -27,7 +27,7 @@ from sapiens_lab.data.sample import Sample
 DepthKind = Literal["relative", "metric"]
 
 
-class DepthMaps(Dataset[Sample]):
+class DepthMaps(Dataset):
     """One sample an image, whole, in the source frame; boxed by its mask.
 
     The layout of the official toy data, ``images/ masks/ depths/`` with equal file names, or

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from torch.utils.data import Dataset
 
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.discovery.folders import Split, divide, splits_in
 from sapiens_lab.data.fields import EncodedImage
 from sapiens_lab.data.images import SUFFIXES, read_content, size_of
@@ -17,7 +17,7 @@ from sapiens_lab.data.sample import Meta, Sample
 log = logging.getLogger(__name__)
 
 
-class ImageFolder(Dataset[Sample]):
+class ImageFolder(Dataset):
     """Every image below a folder, as a whole.
 
     Args:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from rich.progress import track
-from torch.utils.data import Dataset
 
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.image_folder import encoded_sample
 from sapiens_lab.data.discovery.folders import Split, splits_in
 from sapiens_lab.data.sample import Sample
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _THREADS = 16  # reading headers waits for the disk
 
 
-class ImageShards(Dataset[Sample]):
+class ImageShards(Dataset):
     """Every image in the tar archives of a folder, as a whole.
 
     The archives are those of ``sapiens-shards`` or of WebDataset; entries that are not images

@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.map_samples import (
     OnError,
     check_size,
@@ -45,7 +45,7 @@ _SUSPICIOUS = 0.2  # fraction of the surface that another setting would turn to 
 _NUM_SAMPLED = 10_000  # pixels of a map that the checks look at
 
 
-class NormalMaps(Dataset[Sample]):
+class NormalMaps(Dataset):
     """One sample an image, whole, in the source frame; boxed by its mask.
 
     The layout of the official toy data, ``images/ masks/ normals/`` with equal file names, or

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.arrays import LABEL_SUFFIXES, read_labels
+from sapiens_lab.data.dataset import Dataset, PixelCounts
 from sapiens_lab.data.datasets.map_samples import (
     OnError,
     check_size,
@@ -39,7 +39,7 @@ _FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _FACE_SUFFIX = "_seg"  # NNNNNN.png, NNNNNN_seg.png
 
 
-class PartMasks(Dataset[Sample]):
+class PartMasks(Dataset):
     """One sample an image, whole, in the source frame.
 
     Args:
@@ -60,6 +60,8 @@ class PartMasks(Dataset[Sample]):
         FileNotFoundError: a folder is missing or empty; says what is there instead.
         ValueError: names, sizes or values are not what they should be; names the files.
     """
+
+    parts: Parts
 
     def __init__(
         self,
@@ -100,8 +102,8 @@ class PartMasks(Dataset[Sample]):
         """
         return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
 
-    def count_pixels(self, limit: int | None = 1000) -> NDArray[np.int64]:
-        """Return how many pixels each class id ``(256,)`` has, over masks spread over the set.
+    def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
+        """Count the pixels of each class in masks spread over the set.
 
         Args:
             limit: look into so many masks at most; ``None`` looks into all.
@@ -109,7 +111,7 @@ class PartMasks(Dataset[Sample]):
         Raises:
             ValueError: a mask is faulty and ``on_error`` is not ``skip``.
         """
-        counts = np.zeros(256, np.int64)
+        counts, num_maps = np.zeros(256, np.int64), 0
         for index in spread(len(self), limit):
             try:
                 counts += np.bincount(self._ids(index).ravel(), minlength=256)
@@ -117,7 +119,9 @@ class PartMasks(Dataset[Sample]):
                 if self.on_error == "raise":
                     raise
                 log.warning("not counted: %s", error)
-        return counts
+            else:
+                num_maps += 1
+        return PixelCounts(counts, num_maps)
 
     def _sample(self, index: int) -> Sample:
         path = self._images[index]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.dataset import Dataset, PixelCounts
 from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
 from sapiens_lab.data.sample import Meta, Sample
 from sapiens_lab.synthetic.files.cache import SceneCache, default_cache_dir
@@ -25,7 +24,7 @@ Split = Literal["train", "val", "test"]
 _GB = 1e9
 
 
-class SyntheticPeople(Dataset[Sample]):
+class SyntheticPeople(Dataset):
     """Random clothed people, one an image.
 
     Scene number ``i`` depends on seed, split and ``i`` alone, so a larger set begins with the
@@ -51,6 +50,9 @@ class SyntheticPeople(Dataset[Sample]):
         ValueError: an argument makes no sense, the scenes would not fit into the cache, or the
             body has none of the skeleton's keypoints.
     """
+
+    skeleton: Skeleton
+    parts: Parts
 
     def __init__(
         self,
@@ -138,12 +140,13 @@ class SyntheticPeople(Dataset[Sample]):
             title = f"Rendering people ({self.split})"
             fill(self.cache, self.num_scenes, num_workers=num_workers, title=title)
 
-    def count_pixels(self, limit: int = 200) -> NDArray[np.int64]:
-        """Return how many pixels each class id ``(256,)`` has in the first scenes."""
+    def count_pixels(self, limit: int | None = 200) -> PixelCounts:
+        """Count the pixels of each class in the first scenes."""
         counts = np.zeros(256, np.int64)
-        for index in range(min(limit, self.num_scenes)):
+        num_maps = self.num_scenes if limit is None else min(limit, self.num_scenes)
+        for index in range(num_maps):
             counts += np.bincount(self.scene(index).parts.ravel(), minlength=256)
-        return counts
+        return PixelCounts(counts, num_maps)
 
     def ground_truth(self) -> dict[str, Any]:
         """Return the annotations in COCO's format; areas are those of the masks."""

@@ -101,7 +101,7 @@ def test_polygons_and_run_lengths_become_one_map(tmp_path: Path) -> None:
     assert sample.bbox.tolist() == [0, 0, 29, 19]
     assert sample.meta.path == str(tmp_path / "images/0.jpg")
     np.testing.assert_array_equal(
-        dataset.count_pixels(), np.bincount(expected.ravel(), minlength=256)
+        dataset.count_pixels().pixels, np.bincount(expected.ravel(), minlength=256)
     )
 
 

@@ -60,9 +60,10 @@ def test_a_sample_is_the_whole_image(tmp_path: Path) -> None:
     assert sample.bbox.tolist() == [0, 0, 7, 5] == sample.meta.bbox.tolist()
     assert sample.meta.size == SIZE
     assert (sample.meta.id, sample.meta.image_id) == (1, 1)
-    counts = dataset.count_pixels()
+    counts, num_maps = dataset.count_pixels()
+    assert num_maps == len(dataset)
     assert (counts[0], counts[4], counts[255], counts.sum()) == (86, 8, 2, 96)
-    assert dataset.count_pixels(1).sum() == 48
+    assert dataset.count_pixels(1).pixels.sum() == 48
 
 
 @pytest.mark.parametrize(
@@ -226,7 +227,8 @@ def test_faulty_files_are_named_or_skipped(
     dataset = PartMasks(tmp_path, split="train", parts="goliath28", on_error="skip")
     with caplog.at_level(logging.WARNING):
         assert [Path(dataset[i].meta.path).stem for i in range(3)] == ["a", "a", "a"]
-        assert dataset.count_pixels()[4] == 8
+        counts = dataset.count_pixels()
+        assert (counts.pixels[4], counts.num_maps) == (8, 2)  # b is not counted
     assert "b.png" in caplog.text
     with pytest.raises(IndexError):
         dataset[3]
