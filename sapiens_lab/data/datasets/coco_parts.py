@@ -15,16 +15,14 @@ from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.dataset import Dataset, PixelCounts
 from sapiens_lab.data.datasets.coco_regions import decode_region
 from sapiens_lab.data.datasets.map_samples import (
-    OnError,
     check_spread,
-    first,
     make_sample,
     read_or_skip,
-    report,
     spread,
 )
 from sapiens_lab.data.discovery import coco
-from sapiens_lab.data.discovery.folders import Split, divide, splits_in
+from sapiens_lab.data.discovery.splits import Split, divide
+from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import LabelMap
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -50,7 +48,7 @@ class CocoParts(Dataset):
             background of id 0 before them; ``parts=FILE.json`` gives the task the same list.
         annotation_file: JSON file, absolute or relative to ``root``.
         image_dir: folder of the images, absolute or relative to ``root``.
-        val_fraction: share that validates if one file serves both; ``None`` divides nothing.
+        val_fraction: fraction that validates if one file serves both; ``None`` divides nothing.
         on_error: ``skip`` logs what is missing or faulty and goes on.
 
     Raises:
@@ -72,19 +70,16 @@ class CocoParts(Dataset):
         on_error: OnError = "raise",
     ) -> None:
         self.on_error = on_error
-        file = _find_file(Path(root), split, annotation_file)
+        file = coco.find_annotations(root, split, _WANTED, given=annotation_file)
         self.annotation_file = file.path
         self.parts = Parts.load(str(file.path) if parts is None else parts)
-        self.image_dir = coco.find_image_folder(Path(root), file, split, image_dir)
+        self.image_dir = coco.find_image_folder(root, file, split, given=image_dir)
         self._class_of = _classes(file, self.parts)
         self._background = _background(self.parts)
         images, annotations = _annotated(file)
         names = [str(image["file_name"]) for image in images]
         chosen = set(divide(names, split, val_fraction) if file.is_whole else names)
-        if missing := coco.missing_images(self.image_dir, sorted(chosen)):
-            title = f"{len(missing)} of {len(chosen)} images are not in {self.image_dir}"
-            report(title, missing, on_error=on_error)
-            chosen -= set(missing)
+        chosen -= coco.report_missing(self.image_dir, chosen, on_error=on_error)
         self._names = [name for name in names if name in chosen]
         # As bytes, which worker processes share without copying.
         self._annotations = [
@@ -143,53 +138,19 @@ class CocoParts(Dataset):
         return replace(make_sample(pixels, path, index), labels=labels)
 
 
-def _find_file(root: Path, split: Split, given: str | None) -> coco.CocoFile:
-    if not root.is_dir():
-        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
-    folders = [root, root / "annotations"]
-    folders += sorted(p for p in root.iterdir() if p.is_dir() and splits_in(p.name) == {split})
-    files = [path for folder in folders for path in sorted(folder.glob("*.json"))]
-    if given is not None:
-        if not (root / given).is_file():
-            near = first(path.name for path in files) or "none"
-            raise FileNotFoundError(f"there is no file {root / given}; JSON files near: {near}")
-        content = coco.read_json(root / given)
-        if fault := _find_fault(content):
-            raise ValueError(f"{root / given}: {fault}")
-        return coco.CocoFile(path=root / given, content=content, is_whole=False)
-
-    def splits(path: Path) -> set[str]:
-        return splits_in(path.relative_to(root).as_posix())
-
-    def rank(path: Path) -> tuple[bool, bool]:
-        return split not in splits(path), not any(word in path.name.lower() for word in _WORDS)
-
-    faults = []
-    is_divided = any(splits(path) for path in files)
-    for path in sorted((p for p in files if splits(p) <= {split}), key=rank):
-        content = coco.read_json(path)
-        if fault := _find_fault(content):
-            faults.append(f"\n  {path.relative_to(root)}: {fault}")
-            continue
-        whole = split not in splits(path) and not is_divided
-        log.info("%s annotations: %s", split, path)
-        return coco.CocoFile(path=path, content=content, is_whole=whole)
-    raise FileNotFoundError(
-        f"no {split} annotations with segmentations below {root}."
-        + ("".join([" Looked at:", *faults]) if faults else " There is no JSON file in it.")
-        + f"\nName the file with data.{split}.annotation_file=FILE"
-    )
+def _find_fault(content: dict[str, Any]) -> str:
+    if any(a.get("segmentation") for a in content["annotations"]):
+        return ""
+    return "its annotations have no segmentation"
 
 
-def _find_fault(content: Any) -> str:
-    """Say why a JSON file does not hold segmentations; empty if it does."""
-    if not isinstance(content, dict):
-        return "not a COCO file: its top level is a list, not a dictionary"
-    if lacking := [k for k in ("images", "annotations", "categories") if not content.get(k)]:
-        return f"not a COCO file: it has no {' and no '.join(lacking)}"
-    if not any(a.get("segmentation") for a in content["annotations"]):
-        return "its annotations have no segmentation"
-    return ""
+_WANTED = coco.Wanted(
+    what="segmentations",
+    find_fault=_find_fault,
+    keys=("images", "annotations", "categories"),
+    rank=lambda name: (not any(word in name for word in _WORDS),),
+    remedy="",
+)
 
 
 def _classes(file: coco.CocoFile, parts: Parts) -> dict[Any, int]:

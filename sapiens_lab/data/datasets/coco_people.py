@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.data.discovery.coco import CocoFile, keypoint_keys
+from sapiens_lab.data.discovery.coco import CocoFile, Wanted
 
 log = logging.getLogger(__name__)
 
 # Fraction of a COCO person's box that its mask covers, on average; stands in for a missing area.
 _AREA_OF_BOX = 0.53
+# COCO-WholeBody keeps its 133 points under five keys; joined in this order.
+_WHOLEBODY_KEYS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+_WORDS = ("keypoint", "wholebody", "kpt", "pose", "coco")  # in the names of likelier files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,9 +33,40 @@ class People:
     scores: NDArray[np.float32]  # (N,) of the detector, 1 for annotated boxes
 
 
+def wanted_people(skeleton: Skeleton) -> Wanted:
+    """Return what an annotation file must hold: people with the skeleton's keypoints."""
+    count = skeleton.num_keypoints
+
+    def find_fault(content: dict[str, Any]) -> str:
+        person = next((a for a in content["annotations"] if "keypoints" in a), None)
+        if person is None:
+            return "its annotations have no keypoints"
+        found = len(join_keypoints(person, skeleton)) / 3
+        if found == count:
+            return ""
+        return (
+            f"its people have {found:g} keypoints, {skeleton.name!r} has {count}; skeleton=FILE "
+            "takes the set from a file"
+        )
+
+    return Wanted(
+        what=f"the {count} keypoints of {skeleton.name!r}",
+        find_fault=find_fault,
+        keys=("images", "annotations"),
+        rank=lambda name: (
+            not any(word in name for word in _WORDS),
+            ("wholebody" in name) != (count == 133),
+        ),
+        remedy=", or the keypoint set with skeleton=FILE (the annotation file itself will do)",
+    )
+
+
 def join_keypoints(annotation: dict[str, Any], skeleton: Skeleton) -> list[float]:
     """Return the 3 K numbers of an annotation, the whole body's five lists joined."""
-    return [n for key in keypoint_keys(annotation, skeleton) for n in annotation.get(key, [])]
+    own: list[float] = annotation.get("keypoints", [])
+    if len(own) == 3 * skeleton.num_keypoints or "foot_kpts" not in annotation:
+        return own
+    return [number for key in _WHOLEBODY_KEYS for number in annotation.get(key, [])]
 
 
 def read_people(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +14,15 @@ from sapiens_lab.data.datasets.coco_people import (
     complete_annotation,
     detected_people,
     read_people,
+    wanted_people,
 )
+from sapiens_lab.data.datasets.map_samples import read_or_skip
 from sapiens_lab.data.discovery import coco
+from sapiens_lab.data.discovery.splits import Split, divide
+from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import Image, Keypoints
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Meta, Sample
-
-log = logging.getLogger(__name__)
 
 
 class CocoPose(Dataset):
@@ -38,7 +38,8 @@ class CocoPose(Dataset):
         image_dir: folder of the images, absolute or relative to ``root``.
         box_file: detections in COCO's result format, used instead of the annotated boxes.
         min_box_score: detections below it are left out.
-        val_fraction: fraction of the images that validates, if one file serves both splits.
+        val_fraction: fraction of the images that validates if one file serves both splits;
+            ``None`` divides nothing.
         on_error: ``skip`` logs images that cannot be read, and people without a box, and goes
             on without them.
 
@@ -53,26 +54,29 @@ class CocoPose(Dataset):
         self,
         root: str | Path,
         *,
-        split: coco.Split,
+        split: Split,
         skeleton: str | Skeleton,
         annotation_file: str | None = None,
         image_dir: str | None = None,
         box_file: str | None = None,
         min_box_score: float = 0.0,
-        val_fraction: float = 0.1,
-        on_error: Literal["raise", "skip"] = "raise",
+        val_fraction: float | None = 0.1,
+        on_error: OnError = "raise",
     ) -> None:
         self.skeleton = Skeleton.load(skeleton)
         self.root = Path(root)
         self.on_error = on_error
-        file = coco.find_annotations(self.root, split, self.skeleton, annotation_file)
+        wanted = wanted_people(self.skeleton)
+        file = coco.find_annotations(root, split, wanted, given=annotation_file)
         self.annotation_file = file.path
-        self.image_dir = coco.find_image_folder(self.root, file, split, image_dir)
+        self.image_dir = coco.find_image_folder(root, file, split, given=image_dir)
         images = file.content["images"]
-        chosen = _divide(images, split, val_fraction) if file.is_whole else range(len(images))
         self._names = [str(image["file_name"]) for image in images]
+        chosen = set(divide(self._names, split, val_fraction) if file.is_whole else self._names)
         self._image_ids = [_as_int(image["id"], i) for i, image in enumerate(images)]
-        self._image_index = {images[i]["id"]: i for i in chosen}
+        self._image_index = {
+            image["id"]: i for i, image in enumerate(images) if self._names[i] in chosen
+        }
         self._people = self._read(file, box_file, min_box_score)
         self._check_images()
 
@@ -85,14 +89,7 @@ class CocoPose(Dataset):
         Raises:
             ValueError: the image cannot be read; names it.
         """
-        for step in range(len(self)):
-            try:
-                return self._sample((index + step) % len(self))
-            except (ValueError, FileNotFoundError) as error:
-                if self.on_error == "raise":
-                    raise ValueError(f"{error}. data.on_error=skip goes on without it") from error
-                log.warning("skipped: %s", error)
-        raise ValueError(f"none of the images in {self.image_dir} can be read")
+        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
 
     def ground_truth(self) -> dict[str, Any]:
         """Return all annotated people of this split, crowds included, as a COCO dictionary."""
@@ -130,23 +127,12 @@ class CocoPose(Dataset):
         )
 
     def _check_images(self) -> None:
-        used = sorted(set(self._people.image_index.tolist()))
-        missing = coco.missing_images(self.image_dir, (self._names[i] for i in used))
-        if not missing:
-            return
-        message = (
-            f"{len(missing)} of {len(used)} images are not in {self.image_dir}: "
-            + ", ".join(missing[:5])
-            + (", ..." if len(missing) > 5 else "")
-        )
-        if self.on_error == "raise":
-            raise FileNotFoundError(f"{message}. data.on_error=skip goes on without them")
-        log.warning("%s; left out", message)
-        lacking = set(missing)
-        kept = np.array([self._names[i] not in lacking for i in self._people.image_index])
-        self._people = People(
-            **{name: getattr(self._people, name)[kept] for name in People.__slots__}
-        )
+        names = np.array(self._names)[self._people.image_index]
+        missing = coco.report_missing(self.image_dir, set(names.tolist()), on_error=self.on_error)
+        if missing:
+            kept = ~np.isin(names, list(missing))
+            columns = {name: getattr(self._people, name)[kept] for name in People.__slots__}
+            self._people = People(**columns)
 
     def _sample(self, index: int) -> Sample:
         people = self._people
@@ -171,17 +157,6 @@ class CocoPose(Dataset):
                 flip_indices=self.skeleton.flip_indices,
             ),
         )
-
-
-def _divide(images: list[dict[str, Any]], split: str, val_fraction: float) -> list[int]:
-    """Choose images by a checksum of their names: the same ones whatever the order."""
-    order = sorted(
-        range(len(images)), key=lambda i: zlib.crc32(str(images[i]["file_name"]).encode())
-    )
-    count = max(1, round(val_fraction * len(images))) if len(images) > 1 else 0
-    chosen = order[:count] if split == "val" else order[count:]
-    log.info("one annotation file for both splits: %d images to %s", len(chosen), split)
-    return sorted(chosen)
 
 
 def _as_int(image_id: Any, place: int) -> int:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.map_samples import (
-    OnError,
     check_size,
     check_spread,
     make_sample,
     read_or_skip,
 )
 from sapiens_lab.data.discovery import folders
+from sapiens_lab.data.discovery.splits import Split
+from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import DepthMap
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -38,7 +39,7 @@ class DepthMaps(Dataset):
 
     Args:
         root: folder of the data set.
-        split: ``train`` or ``val``. Where nobody has split the folders, the images are divided by
+        split: ``train`` or ``val``. If the folders are not split, the images are divided by
             a checksum of their names, always in the same way.
         kind: ``metric`` asks for meters; ``relative`` takes any unit.
         unit_m: meters of one stored unit, e.g. 0.001 for the millimeters of 16-bit PNG; negative
@@ -49,7 +50,7 @@ class DepthMaps(Dataset):
             depth is then ``unit_m`` divided by the stored number.
         image_dir, depth_dir, mask_dir: folders, absolute or relative to ``root``. Without masks
             the whole image counts.
-        val_fraction: share that validates where nobody has split; ``None`` divides nothing.
+        val_fraction: fraction that validates if the folders are not split; ``None`` divides none.
         on_error: ``skip`` logs images without depth, and faulty files, and goes on.
 
     Raises:
@@ -62,7 +63,7 @@ class DepthMaps(Dataset):
         self,
         root: str | Path,
         *,
-        split: folders.Split,
+        split: Split,
         kind: DepthKind = "relative",
         unit_m: float = 1.0,
         invalid: Sequence[float] = (0,),
@@ -88,7 +89,7 @@ class DepthMaps(Dataset):
         )
         kinds = [folders.images(image_dir), depths, folders.masks(mask_dir)]
         found = folders.find_samples(
-            Path(root), split, kinds, val_fraction=val_fraction, on_error=on_error
+            root, split, kinds, val_fraction=val_fraction, on_error=on_error
         )
         self._images = [files["image"] for files in found]
         self._depths = [files["depth map"] for files in found]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from sapiens_lab.data.dataset import Dataset
-from sapiens_lab.data.discovery.folders import Split, divide, splits_in
+from sapiens_lab.data.discovery.splits import SPLITS, Split, check_root, divide, split_of
 from sapiens_lab.data.fields import EncodedImage
 from sapiens_lab.data.images import SUFFIXES, read_content, size_of
 from sapiens_lab.data.sample import Meta, Sample
@@ -22,9 +22,10 @@ class ImageFolder(Dataset):
 
     Args:
         root: of the tree.
-        split: images below ``train/`` or ``val/`` where the tree has such folders; else they are
-            divided by a checksum of their names, always in the same way.
-        val_fraction: share that validates, at least one image.
+        split: images below ``train/`` or ``val/`` if the tree has folders of both; else all are
+            divided by a checksum of their names, always in the same way. An image alone serves
+            both.
+        val_fraction: fraction that validates, at least one image.
 
     Raises:
         FileNotFoundError: there is no such folder, or no image in it.
@@ -37,9 +38,7 @@ class ImageFolder(Dataset):
         split: Split,
         val_fraction: float = 0.02,
     ) -> None:
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
+        self.root = check_root(root, split)
         found = sorted(
             p.relative_to(self.root).as_posix()
             for p in self.root.rglob("*")
@@ -80,8 +79,8 @@ def encoded_sample(content: bytes, name: str, index: int) -> Sample:
 
 
 def _of_split(names: Sequence[str], split: Split, val_fraction: float) -> list[str]:
-    """Choose by the words of the path, or else by a checksum of the name."""
-    worded = {name: splits_in(str(Path(name).parent)) for name in names}
-    if any(split in words for words in worded.values()):
-        return [name for name in names if split in worded[name]]
+    """Choose by the folders if they name both splits, or else by a checksum of the name."""
+    named = {name: split_of(PurePath(name).parent) for name in names}
+    if set(named.values()).issuperset(SPLITS):
+        return [name for name in names if named[name] == split]
     return divide(names, split, val_fraction) if len(names) > 1 else list(names)

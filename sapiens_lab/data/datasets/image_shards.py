@@ -12,7 +12,7 @@ from rich.progress import track
 
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.image_folder import encoded_sample
-from sapiens_lab.data.discovery.folders import Split, splits_in
+from sapiens_lab.data.discovery.splits import Split, check_root, split_of
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.data.shards.tar_index import Index, load_index, read_entry
 
@@ -82,8 +82,7 @@ def find_archives(root: Path, split: Split | None, val_fraction: float = 0.02) -
     Raises:
         FileNotFoundError: there is no such folder, or no archive for the split in it.
     """
-    if not root.is_dir():
-        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
+    root = check_root(root, split)
     found = sorted(root.rglob("*.tar"))
     if not found:
         packed = next((path.name for path in root.rglob("*.tar.*") if path.suffix != ".npy"), None)
@@ -94,9 +93,9 @@ def find_archives(root: Path, split: Split | None, val_fraction: float = 0.02) -
         )
     if split is None:
         return found
-    spoken = {path: splits_in(str(path.relative_to(root))) for path in found}
-    if any(spoken.values()):
-        chosen = [path for path in found if split in spoken[path]]
+    named = {path: split_of(path.relative_to(root)) for path in found}
+    if any(named.values()):
+        chosen = [path for path in found if named[path] == split]
     else:
         count = max(1, round(val_fraction * len(found)))
         chosen = found[-count:] if split == "val" else found[:-count]

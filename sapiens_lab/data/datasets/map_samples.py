@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.data.arrays import read_size
+from sapiens_lab.data.faults import OnError, report
 from sapiens_lab.data.fields import Image
 from sapiens_lab.data.sample import Meta, Sample
 
 log = logging.getLogger(__name__)
-
-OnError = Literal["raise", "skip"]
 
 NUM_CHECKED = 32  # files that a data set looks into before the first step
 
@@ -102,21 +100,3 @@ def spread(length: int, limit: int | None) -> list[int]:
     if limit is None or limit >= length:
         return list(range(length))
     return [i * length // limit for i in range(limit)]
-
-
-def report(title: str, faults: Sequence[str], *, on_error: OnError) -> None:
-    """Raise or log faults, the first five by name.
-
-    Raises:
-        ValueError: unless ``on_error`` is ``skip``.
-    """
-    message = "\n  ".join([f"{title}:", *faults[:5]]) + ("\n  ..." if len(faults) > 5 else "")
-    if on_error == "raise":
-        raise ValueError(f"{message}\ndata.on_error=skip goes on without them")
-    log.warning("%s; left out", message)
-
-
-def first(items: Iterable[str], count: int = 5) -> str:
-    """Return the first names of many."""
-    names = list(items)
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.map_samples import (
-    OnError,
     check_size,
     check_spread,
     make_sample,
     read_or_skip,
 )
 from sapiens_lab.data.discovery import folders
+from sapiens_lab.data.discovery.splits import Split
+from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import NormalMap
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -55,7 +56,7 @@ class NormalMaps(Dataset):
 
     Args:
         root: folder of the data set.
-        split: ``train`` or ``val``. Where nobody has split the folders, the images are divided by
+        split: ``train`` or ``val``. If the folders are not split, the images are divided by
             a checksum of their names, always in the same way.
         frame: of the files. ``opencv``: x right, y down, z away from the viewer, which is ours.
             ``opengl``: x right, y up, z toward the viewer, the blueish images of most tools.
@@ -64,7 +65,7 @@ class NormalMaps(Dataset):
         axis_order: of the three stored numbers; ``zyx`` for arrays written by OpenCV's BGR habit.
         image_dir, normal_dir, mask_dir: folders, absolute or relative to ``root``. Without masks
             the whole image counts.
-        val_fraction: share that validates where nobody has split; ``None`` divides nothing.
+        val_fraction: fraction that validates if the folders are not split; ``None`` divides none.
         on_error: ``skip`` logs images without normals, and faulty files, and goes on.
 
     Raises:
@@ -77,7 +78,7 @@ class NormalMaps(Dataset):
         self,
         root: str | Path,
         *,
-        split: folders.Split,
+        split: Split,
         frame: Frame = "opencv",
         encoding: Encoding = "auto",
         axis_order: AxisOrder = "xyz",
@@ -100,7 +101,7 @@ class NormalMaps(Dataset):
         )
         kinds = [folders.images(image_dir), normals, folders.masks(mask_dir)]
         found = folders.find_samples(
-            Path(root), split, kinds, val_fraction=val_fraction, on_error=on_error
+            root, split, kinds, val_fraction=val_fraction, on_error=on_error
         )
         self._images = [files["image"] for files in found]
         self._normals = [files["normal map"] for files in found]

@@ -14,7 +14,6 @@ from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.arrays import LABEL_SUFFIXES, read_labels
 from sapiens_lab.data.dataset import Dataset, PixelCounts
 from sapiens_lab.data.datasets.map_samples import (
-    OnError,
     check_size,
     check_spread,
     make_sample,
@@ -22,6 +21,8 @@ from sapiens_lab.data.datasets.map_samples import (
     spread,
 )
 from sapiens_lab.data.discovery import folders
+from sapiens_lab.data.discovery.splits import Split, check_root, divide
+from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import LabelMap
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -44,7 +45,7 @@ class PartMasks(Dataset):
 
     Args:
         root: folder of the data set.
-        split: ``train`` or ``val``. Where nobody has split the folders, the images are divided by
+        split: ``train`` or ``val``. If the folders are not split, the images are divided by
             a checksum of their names, always in the same way.
         parts: the class list; it also says what the values in the files become.
         layout: ``folders`` is ``images/`` and ``labels/`` (or ``masks/``, ``annotations/``,
@@ -53,7 +54,7 @@ class PartMasks(Dataset):
         image_dir: folder of the images, absolute or relative to ``root``.
         label_dir: folder of the labels: images of ids, palette images (their indices count),
             masks painted in the colors of the classes, or ``.npy``.
-        val_fraction: share that validates where nobody has split; ``None`` divides nothing.
+        val_fraction: fraction that validates if the folders are not split; ``None`` divides none.
         on_error: ``skip`` logs images without labels, and faulty files, and goes on.
 
     Raises:
@@ -67,7 +68,7 @@ class PartMasks(Dataset):
         self,
         root: str | Path,
         *,
-        split: folders.Split,
+        split: Split,
         parts: str | Parts,
         layout: Layout = "folders",
         image_dir: str | None = None,
@@ -77,7 +78,6 @@ class PartMasks(Dataset):
     ) -> None:
         self.parts = Parts.load(parts)
         self.on_error = on_error
-        root = Path(root)
         if layout == "face_synthetics":
             found = _find_faces(root, split, val_fraction, on_error)
         elif layout in _FOLDERS:
@@ -210,16 +210,15 @@ def _kinds(layout: str, image_dir: str | None, label_dir: str | None) -> list[fo
 
 
 def _find_faces(
-    root: Path, split: folders.Split, val_fraction: float | None, on_error: OnError
+    root: str | Path, split: Split, val_fraction: float | None, on_error: OnError
 ) -> list[dict[str, Path]]:
     """Find FaceSynthetics: images and labels in one folder, below or at ``root``."""
-    if not root.is_dir():
-        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
+    root = check_root(root, split)
     files = folders.list_files(root, folders.images(None))
     labels = {n.removesuffix(_FACE_SUFFIX): p for n, p in files.items() if n.endswith(_FACE_SUFFIX)}
     images = {name: path for name, path in files.items() if not name.endswith(_FACE_SUFFIX)}
     if not labels or not images:
         raise FileNotFoundError(f"{root} holds no pairs such as 000000.png and 000000_seg.png")
     names = folders.match({"image": images, "label": labels}, on_error=on_error)
-    chosen = folders.divide(names, split, val_fraction)
+    chosen = divide(names, split, val_fraction)
     return [{"image": images[name], "label": labels[name]} for name in chosen]

@@ -1,29 +1,22 @@
-"""Finding annotations and images below a folder, whatever it calls them.
+"""Find COCO annotations and their images below a folder, whatever they are called.
 
 COCO's own layout, Roboflow's and a bare ``annotations.json`` beside ``images/`` are all found by
-the same rule, so that ``data.root=FOLDER`` is usually all that has to be said.
+the same rule, so that ``data.root=FOLDER`` is usually enough.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.discovery.splits import WORDS, Split, check_root, split_of
+from sapiens_lab.data.faults import OnError, first, report
 
 log = logging.getLogger(__name__)
-
-Split = Literal["train", "val"]
-
-_SPLIT_WORDS = {"train": {"train", "training"}, "val": {"val", "valid", "validation"}}
-_POSE_WORDS = ("keypoint", "wholebody", "kpt", "pose", "coco")
-# COCO-WholeBody keeps its 133 points under five keys; joined in this order.
-WHOLEBODY_KEYS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,64 +25,74 @@ class CocoFile:
 
     path: Path
     content: dict[str, Any]
-    is_whole: bool  # it has no partner for the other split, so its images must be divided
+    is_whole: bool  # it serves both splits, so its images must be divided
 
 
-def find_annotations(root: Path, split: Split, skeleton: Skeleton, given: str | None) -> CocoFile:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What an annotation file must hold."""
+
+    what: str  # a message calls it so
+    find_fault: Callable[[dict[str, Any]], str]  # why a COCO file does not fit; empty if it does
+    keys: Sequence[str]  # lists that the file must have
+    rank: Callable[[str], Sequence[bool]]  # of a lower-case file name; False is likelier
+    remedy: str  # ends the message if no file fits
+
+
+def find_annotations(
+    root: str | Path, split: Split, wanted: Wanted, *, given: str | None
+) -> CocoFile:
     """Return the annotation file of a split.
+
+    A file whose path names a split serves that split. Any other file serves both, unless the
+    other split has a fitting file of its own.
 
     Args:
         root: folder of the data set.
         split: ``train`` or ``val``.
-        skeleton: its number of keypoints decides which file fits.
+        wanted: what the file must hold.
         given: file to use, absolute or relative to ``root``; ``None`` searches ``root``,
-            ``root/annotations`` and the folder of the split.
+            ``root/annotations`` and the folders of the splits.
 
     Raises:
         FileNotFoundError: no folder, no file, or none that fits; each is listed with its fault.
         ValueError: the given file does not fit.
     """
-    if not root.is_dir():
-        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
+    root = check_root(root, split)
+    files = {path: split_of(path.relative_to(root)) for path in _json_files(root)}
     if given is not None:
-        path = root / given
-        if not path.is_file():
-            near = ", ".join(p.name for p in _json_files(root, split)) or "none"
-            raise FileNotFoundError(f"there is no annotation file {path}; JSON files near: {near}")
-        content = read_json(path)
-        if fault := find_fault(content, skeleton):
-            raise ValueError(f"{path}: {fault}")
-        return CocoFile(path=path, content=content, is_whole=False)
+        return _read_given(root / given, list(files), wanted)
     faults = []
-    files = _json_files(root, split)
-    named = [path for path in files if _splits_in(path, root)]
-    for path in _ranked(files, split, root, skeleton):
+    for path in sorted(
+        (path for path, named in files.items() if named in (split, None)),
+        key=lambda path: (files[path] is None, *wanted.rank(path.name.lower())),
+    ):
         content = read_json(path)
-        if fault := find_fault(content, skeleton):
+        if fault := find_fault(content, wanted):
             faults.append(f"  {path.relative_to(root)}: {fault}")
             continue
-        whole = split not in _splits_in(path, root) and path not in named
         log.info("%s annotations: %s", split, path)
-        return CocoFile(path=path, content=content, is_whole=whole)
+        partners = (p for p, named in files.items() if named not in (split, None))
+        is_whole = files[path] is None and all(find_fault(read_json(p), wanted) for p in partners)
+        return CocoFile(path=path, content=content, is_whole=is_whole)
     raise FileNotFoundError(
-        f"no {split} annotations with the {skeleton.num_keypoints} keypoints of "
-        f"{skeleton.name!r} below {root}. "
+        f"no {split} annotations with {wanted.what} below {root}. "
         + ("Looked at:\n" + "\n".join(faults) if faults else "There is no JSON file in it.")
-        + f"\nName the file with data.{split}.annotation_file=FILE, or the keypoint set with "
-        "skeleton=FILE (the annotation file itself will do)"
+        + f"\nName the file with data.{split}.annotation_file=FILE{wanted.remedy}"
     )
 
 
-def find_image_folder(root: Path, file: CocoFile, split: Split, given: str | None) -> Path:
+def find_image_folder(root: str | Path, file: CocoFile, split: Split, *, given: str | None) -> Path:
     """Return the folder that the file names of an annotation file are relative to.
 
     Raises:
         FileNotFoundError: none of the usual folders holds them.
     """
+    root = Path(root)
     names = [str(image["file_name"]) for image in file.content["images"][:50]]
     if given is not None:
         return root / given
-    words = [split, f"{split}2017", f"{split}2014", *sorted(_SPLIT_WORDS[split])]
+    words = [split, f"{split}2017", f"{split}2014", *sorted(WORDS[split])]
     folders = [file.path.parent, root, *(p / "images" for p in (file.path.parent, root))]
     folders += [base / word for base in (root, root / "images") for word in words]
     best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))
@@ -102,18 +105,17 @@ def find_image_folder(root: Path, file: CocoFile, split: Split, given: str | Non
     return best
 
 
-def missing_images(folder: Path, names: Iterable[str]) -> list[str]:
-    """Return the names that are no files, listing every folder once."""
-    listed: dict[Path, set[str]] = {}
-    missing = []
-    for name in names:
-        path = folder / name
-        if path.parent not in listed:
-            entries = path.parent.iterdir() if path.parent.is_dir() else ()
-            listed[path.parent] = {entry.name for entry in entries}
-        if path.name not in listed[path.parent]:
-            missing.append(name)
-    return missing
+def report_missing(folder: Path, names: Collection[str], *, on_error: OnError) -> set[str]:
+    """Return the names that are no files, once they are reported.
+
+    Raises:
+        FileNotFoundError: there are some and ``on_error`` is not ``skip``; names them.
+    """
+    missing = _missing(folder, names)
+    if missing:
+        title = f"{len(missing)} of {len(names)} images are not in {folder}"
+        report(title, missing, on_error=on_error, error=FileNotFoundError)
+    return set(missing)
 
 
 def read_json(path: Path) -> Any:
@@ -128,57 +130,40 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
 
 
-def find_fault(content: Any, skeleton: Skeleton) -> str:
-    """Say why a JSON file does not hold people with these keypoints; empty if it does."""
+def find_fault(content: Any, wanted: Wanted) -> str:
+    """Say why a parsed JSON file does not hold what is wanted; empty if it does."""
     if not isinstance(content, dict):
         return "not a COCO file: its top level is a list (detections?), not a dictionary"
-    if lacking := [key for key in ("images", "annotations") if not content.get(key)]:
+    if lacking := [key for key in wanted.keys if not content.get(key)]:
         return f"not a COCO file: it has no {' and no '.join(lacking)}"
-    person = next((a for a in content["annotations"] if "keypoints" in a), None)
-    if person is None:
-        return "its annotations have no keypoints"
-    count = num_keypoints(person, skeleton)
-    if count != skeleton.num_keypoints:
-        return (
-            f"its people have {count:g} keypoints, {skeleton.name!r} has "
-            f"{skeleton.num_keypoints}; skeleton={'FILE'} takes the set from a file"
-        )
-    return ""
+    return wanted.find_fault(content)
 
 
-def num_keypoints(annotation: dict[str, Any], skeleton: Skeleton) -> float:
-    """Return how many keypoints an annotation has, joined if the skeleton is the whole body's."""
-    return sum(len(annotation[key]) for key in keypoint_keys(annotation, skeleton)) / 3
+def _read_given(path: Path, near: Sequence[Path], wanted: Wanted) -> CocoFile:
+    if not path.is_file():
+        names = first(file.name for file in near) or "none"
+        raise FileNotFoundError(f"there is no annotation file {path}; JSON files near: {names}")
+    content = read_json(path)
+    if fault := find_fault(content, wanted):
+        raise ValueError(f"{path}: {fault}")
+    return CocoFile(path=path, content=content, is_whole=False)
 
 
-def keypoint_keys(annotation: dict[str, Any], skeleton: Skeleton) -> Sequence[str]:
-    """Return the keys whose numbers together are the skeleton's keypoints."""
-    joined = len(annotation["keypoints"]) != 3 * skeleton.num_keypoints
-    return WHOLEBODY_KEYS if joined and "foot_kpts" in annotation else ("keypoints",)
+def _json_files(root: Path) -> list[Path]:
+    folders = [root, root / "annotations"]
+    folders += sorted(path for path in root.iterdir() if path.is_dir() and split_of(path.name))
+    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
 
 
-def _json_files(root: Path, split: Split) -> list[Path]:
-    folders = [root, root / "annotations", *(root / word for word in sorted(_SPLIT_WORDS[split]))]
-    return [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.json"))]
-
-
-def _ranked(files: Sequence[Path], split: Split, root: Path, skeleton: Skeleton) -> list[Path]:
-    """Order files by how well their names fit; those of the other split are left out."""
-    fitting = [path for path in files if _splits_in(path, root) <= {split}]
-    whole = skeleton.num_keypoints == 133
-
-    def rank(path: Path) -> tuple[bool, bool, bool]:
-        name = path.name.lower()
-        return (
-            split not in _splits_in(path, root),
-            not any(word in name for word in _POSE_WORDS),
-            ("wholebody" in name) != whole,
-        )
-
-    return sorted(fitting, key=rank)
-
-
-def _splits_in(path: Path, root: Path) -> set[str]:
-    """Return the splits that a path speaks of."""
-    words = set(re.split(r"[^a-z]+", str(path.relative_to(root)).lower()))
-    return {split for split, known in _SPLIT_WORDS.items() if words & known}
+def _missing(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return the names that are no files, listing every folder once."""
+    listed: dict[Path, set[str]] = {}
+    missing = []
+    for name in sorted(names):
+        path = folder / name
+        if path.parent not in listed:
+            entries = path.parent.iterdir() if path.parent.is_dir() else ()
+            listed[path.parent] = {entry.name for entry in entries}
+        if path.name not in listed[path.parent]:
+            missing.append(name)
+    return missing

@@ -1,30 +1,25 @@
 """Finding images and their maps in sibling folders, and matching them by name.
 
-Every data set of dense maps is an image here and a file of the same name there; what differs is
-what the folders are called and whether somebody has split them already.
+Every data set of maps holds an image in one folder and a file of the same name in another. Sets
+differ in what the folders are called and in whether the files are split already.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-import zlib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sapiens_lab.data.arrays import MASK_SUFFIXES
-from sapiens_lab.data.datasets.map_samples import OnError, first, report
+from sapiens_lab.data.discovery.splits import Split, check_root, divide, split_of
+from sapiens_lab.data.faults import OnError, first, report
 from sapiens_lab.data.images import SUFFIXES
 
 log = logging.getLogger(__name__)
 
-Split = Literal["train", "val"]
 Files = dict[str, Path]  # by path below their folder, without suffix
-
-_SPLIT_WORDS = {"train": {"train", "training"}, "val": {"val", "valid", "validation"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +66,7 @@ def masks(given: str | None) -> Kind:
 
 
 def find_samples(
-    root: Path,
+    root: str | Path,
     split: Split,
     kinds: Sequence[Kind],
     *,
@@ -80,25 +75,22 @@ def find_samples(
 ) -> list[dict[str, Path]]:
     """Return the files of every sample of a split by ``Kind.what``, sorted by name.
 
-    Looked for are ``NAME/SPLIT``, ``SPLIT/NAME`` and ``NAME`` below ``root``, without regard to
-    case. A folder whose name speaks of ``train`` or ``val`` serves that split; others serve both,
+    The folders ``NAME/SPLIT``, ``SPLIT/NAME`` and ``NAME`` below ``root`` are searched, in any
+    case. A folder whose name contains ``train`` or ``val`` serves that split; others serve both,
     and their files are divided by a checksum of their names.
 
     Args:
         root: folder of the data set.
         split: ``train`` or ``val``.
         kinds: the images first.
-        val_fraction: share that validates where nobody has split; ``None`` divides nothing.
+        val_fraction: fraction that validates if the folders are not split; ``None`` divides none.
         on_error: ``skip`` leaves images that lack a file out and logs them.
 
     Raises:
         FileNotFoundError: a folder is missing or empty; says what is there instead.
         ValueError: names do not match; the first five are named.
     """
-    if not root.is_dir():
-        raise FileNotFoundError(f"data.root={root} is not a folder (looked from {Path.cwd()})")
-    if split not in _SPLIT_WORDS:
-        raise ValueError(f"split={split!r}; choose train or val")
+    root = check_root(root, split)
     folders = {kind.what: folder for kind in kinds if (folder := _find(root, split, kind))}
     files = {k.what: list_files(folders[k.what].path, k) for k in kinds if k.what in folders}
     log.info("%s set: %s", split, ", ".join(f"{k}s in {f.path}" for k, f in folders.items()))
@@ -163,35 +155,10 @@ def match(files: Mapping[str, Files], *, on_error: OnError) -> list[str]:
     return sorted(names)
 
 
-def divide(names: Sequence[str], split: Split, val_fraction: float | None) -> list[str]:
-    """Choose the names of a split by their checksums: the same ones whatever the order.
-
-    Raises:
-        ValueError: ``val_fraction`` is not a fraction, or there is one name only.
-    """
-    if val_fraction is None:
-        return sorted(names)
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction={val_fraction} must lie between 0 and 1")
-    if len(names) < 2:
-        raise ValueError(f"one image ({first(names)}) cannot be divided into train and val")
-    order = sorted(names, key=lambda name: (zlib.crc32(name.encode()), name))
-    count = min(max(1, round(val_fraction * len(names))), len(names) - 1)
-    chosen = order[:count] if split == "val" else order[count:]
-    log.info("one folder for both splits: %d of %d images to %s", len(chosen), len(names), split)
-    return sorted(chosen)
-
-
-def splits_in(name: str) -> set[str]:
-    """Return the splits that a name speaks of."""
-    words = set(re.split(r"[^a-z]+", name.lower()))
-    return {split for split, known in _SPLIT_WORDS.items() if words & known}
-
-
 def _find(root: Path, split: Split, kind: Kind) -> Folder | None:
     if kind.given is not None:
-        near = "/".join(Path(kind.given).parts[-2:])
-        found = _enter(root / kind.given, split, is_split=split in splits_in(near))
+        near = Path(*Path(kind.given).parts[-2:])
+        found = _enter(root / kind.given, split, is_split=split_of(near) == split)
     else:
         found = _search(root, split, kind.folders)
     if found is None and not kind.is_optional:
@@ -222,12 +189,12 @@ def _enter(folder: Path, split: Split, *, is_split: bool) -> Folder | None:
         return Folder(path=folder / inner[0], is_whole=False)
     if is_split:
         return Folder(path=folder, is_whole=False)
-    is_divided = any(splits_in(name) for name in _subfolders(folder))
+    is_divided = any(split_of(name) for name in _subfolders(folder))
     return None if is_divided else Folder(path=folder, is_whole=True)
 
 
 def _split_folders(folder: Path, split: Split) -> list[str]:
-    return [name for name in _subfolders(folder) if splits_in(name) == {split}]
+    return [name for name in _subfolders(folder) if split_of(name) == split]
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -17,14 +17,13 @@ import cv2
 import numpy as np
 
 from sapiens_lab.data.datasets.image_folder import ImageFolder
-from sapiens_lab.data.discovery.folders import Split
+from sapiens_lab.data.discovery.splits import SPLITS
 from sapiens_lab.data.images import CorruptImageError, decode, read_content
 from sapiens_lab.data.shards.tar_index import load_index, read_entry
 
 PLAN_FILE = "shards.json"
 FAULTY_FILE = "faulty.txt"
 
-_SPLITS: tuple[Split, Split] = ("train", "val")
 _MB = 1e6
 
 
@@ -65,7 +64,7 @@ def plan_shards(
     shards: list[Shard] = []
     checksum, total = 0, 0
     taken: set[str] = set()
-    for split in _SPLITS:
+    for split in SPLITS:
         names = ImageFolder(source, split=split, val_fraction=val_fraction).names
         names = [name for name in names if name not in taken]  # one image alone serves both
         taken.update(names)

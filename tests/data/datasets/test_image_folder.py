@@ -74,3 +74,13 @@ def test_no_folder_and_no_image_are_named(tmp_path: Path) -> None:
         ImageFolder(tmp_path / "absent", split="train")
     with pytest.raises(FileNotFoundError, match="no image below"):
         ImageFolder(tmp_path, split="train")
+
+
+def test_folders_of_one_split_alone_are_divided(tmp_path: Path) -> None:
+    """As ImageNet's ``train/`` alone: nothing validates on what it was trained on."""
+    (tmp_path / "train").mkdir()
+    for i in range(10):
+        cv2.imwrite(str(tmp_path / f"train/{i}.png"), np.zeros((8, 8, 3), np.uint8))
+    train, val = (ImageFolder(tmp_path, split=s, val_fraction=0.2) for s in ("train", "val"))
+    assert (len(train), len(val)) == (8, 2)
+    assert not set(train.names) & set(val.names)

@@ -1,0 +1,61 @@
+"""Which of several annotation files serves a split, and whether it is divided."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sapiens_lab.data.discovery.coco import Wanted, find_annotations
+
+WANTED = Wanted(
+    what="dots",
+    find_fault=lambda content: "" if "dots" in content["annotations"][0] else "it has no dots",
+    keys=("images", "annotations"),
+    rank=lambda name: ("dot" not in name,),
+    remedy="",
+)
+
+
+def write(root: Path, name: str, *, dots: bool = True) -> None:
+    content = {"images": [{"id": 1}], "annotations": [{"dots" if dots else "lines": 1}]}
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("files", "train", "val"),
+    [
+        (["all.json"], ("all.json", True), ("all.json", True)),
+        (["b.json", "c_dots.json"], ("c_dots.json", True), ("c_dots.json", True)),
+        (["Train2017/x.json", "valid/x.json"],
+         ("Train2017/x.json", False), ("valid/x.json", False)),
+        (["annotations/dots.json", "x_train.json"],
+         ("x_train.json", False), ("annotations/dots.json", False)),
+        # Files that do not fit are no partners: COCO's captions beside one's own annotations.
+        (["all.json", "captions_train.json!", "captions_val.json!"],
+         ("all.json", True), ("all.json", True)),
+    ],
+)  # fmt: skip
+def test_the_file_of_each_split(
+    tmp_path: Path, files: list[str], train: tuple[str, bool], val: tuple[str, bool]
+) -> None:
+    for name in files:
+        write(tmp_path, name.removesuffix("!"), dots=not name.endswith("!"))
+    splits: dict[Any, tuple[str, bool]] = {"train": train, "val": val}
+    for split, expected in splits.items():
+        file = find_annotations(tmp_path, split, WANTED, given=None)
+        assert (file.path.relative_to(tmp_path).as_posix(), file.is_whole) == expected
+
+
+def test_a_given_file_is_not_divided(tmp_path: Path) -> None:
+    write(tmp_path, "all.json")
+    assert not find_annotations(tmp_path, "train", WANTED, given="all.json").is_whole
+    write(tmp_path, "bad.json", dots=False)
+    with pytest.raises(ValueError, match=r"bad\.json: it has no dots"):
+        find_annotations(tmp_path, "train", WANTED, given="bad.json")
+    with pytest.raises(FileNotFoundError, match=r"c\.json; JSON files near: all\.json, bad\.json"):
+        find_annotations(tmp_path, "train", WANTED, given="c.json")
