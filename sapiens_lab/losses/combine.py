@@ -10,15 +10,19 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 
-def masked(preds: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both maps in float32 with zeros where they do not count.
+def masked(preds: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return both maps in float32 with zeros where they do not count, and where they do.
 
-    Whatever stands in an invalid pixel of the target, NaN included, reaches no gradient.
+    A pixel whose target is not finite does not count (official SiLog), and whatever an invalid
+    pixel holds, NaN included, reaches no gradient.
 
     Args:
         preds: ``(B, C, H, W)``, already of the target's size.
         target: ``(B, C, H, W)``.
         valid: ``(B, 1, H, W)`` bool.
+
+    Returns:
+        ``preds``, ``target`` and ``valid``, shapes as given.
 
     Raises:
         ValueError: the shapes differ.
@@ -30,7 +34,8 @@ def masked(preds: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor
             f"{tuple(valid.shape)}; upsample the output to the target's size, and give `valid` "
             "one channel"
         )
-    return preds.float().masked_fill(~valid, 0), target.float().masked_fill(~valid, 0)
+    valid = valid & target.isfinite().all(1, keepdim=True)
+    return preds.float().masked_fill(~valid, 0), target.float().masked_fill(~valid, 0), valid
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class SiLogLoss(nn.Module):
         Raises:
             ValueError: the shapes differ.
         """
-        preds, target = masked(preds, target, valid)
+        preds, target, _ = masked(preds, target, valid)
         counts = target > self.eps  # implies valid
         error = target.clamp(min=self.eps).log() - preds.clamp(min=self.eps).log()
         pixels = counts.sum((1, 2, 3))  # (B,)
@@ -79,7 +79,7 @@ class DepthL1Loss(nn.Module):
         Raises:
             ValueError: the shapes differ.
         """
-        preds, target = masked(preds, target, valid)
+        preds, target, valid = masked(preds, target, valid)
         return masked_mean((preds - target).abs(), valid)
 
 
@@ -96,7 +96,7 @@ class DepthL2Loss(nn.Module):
         Raises:
             ValueError: the shapes differ.
         """
-        preds, target = masked(preds, target, valid)
+        preds, target, valid = masked(preds, target, valid)
         return masked_mean((preds - target).square(), valid)
 
 
@@ -119,7 +119,7 @@ class DepthGradientLoss(nn.Module):
 
     def forward(self, preds: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Compare ``preds`` with ``target (B, 1, H, W)`` where ``valid (B, 1, H, W)``; a scalar."""
-        preds, target = masked(preds, target, valid)
+        preds, target, valid = masked(preds, target, valid)
         difference = preds - target
         total = difference.new_zeros(())
         for scale in range(self.num_scales):

@@ -25,7 +25,7 @@ class NormalCosineLoss(nn.Module):
         Raises:
             ValueError: the shapes differ.
         """
-        preds, target = masked(preds, target, valid)
+        preds, target, valid = masked(preds, target, valid)
         preds = F.normalize(preds, dim=1, eps=_SHORTEST)
         target = F.normalize(target, dim=1, eps=_SHORTEST)
         return masked_mean(1 - (preds * target).sum(1, keepdim=True), valid)
@@ -40,5 +40,5 @@ class NormalL1Loss(nn.Module):
         Raises:
             ValueError: the shapes differ.
         """
-        preds, target = masked(preds, target, valid)
+        preds, target, valid = masked(preds, target, valid)
         return masked_mean((preds - target).abs(), valid)

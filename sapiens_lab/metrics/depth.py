@@ -1,7 +1,7 @@
 """Errors of depth maps, of every image, averaged over the images.
 
 A relative depth is known up to scale and shift only, so an error means nothing without the
-alignment that came before it: every number is named after its own.
+alignment that came before it: every metric is named after its alignment.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ def align(preds: Tensor, target: Tensor, valid: Tensor, alignment: Alignment) ->
         alignment: ``raw`` changes nothing.
 
     Returns:
-        ``(B, N)``; what stands in invalid pixels means nothing.
+        ``(B, N)``; invalid pixels hold arbitrary values.
     """
     if alignment == "raw":
         return preds
     if alignment == "scale":
         return preds * _slope(preds, target)
     pixels = valid.sum(1, keepdim=True).clamp(min=1)
-    middle, level = (x.sum(1, keepdim=True) / pixels for x in (preds, target))
-    # Centerd first: the normal equations lose their digits where the depth varies little.
-    centerd = (preds - middle) * valid
-    return centerd * _slope(centerd, (target - level) * valid) + level
+    preds_mean, target_mean = (x.sum(1, keepdim=True) / pixels for x in (preds, target))
+    # Centered first: the normal equations lose their digits where the depth varies little.
+    centered = (preds - preds_mean) * valid
+    return centered * _slope(centered, (target - target_mean) * valid) + target_mean
 
 
 def depth_errors(
     preds: Tensor, target: Tensor, valid: Tensor, *, min_depth: float
 ) -> tuple[Tensor, Tensor]:
-    """Return every image's five numbers ``(B, 5)``, and which of them it has, ``(B, 5)`` bool.
+    """Return every image's five metrics ``(B, 5)``, and which of them it has, ``(B, 5)`` bool.
 
     They are the root mean squared error over the valid pixels and, over those whose target exceeds
-    ``min_depth``, the mean of ``|p - t| / t`` and the shares with ``max(p / t, t / p) < 1.25^k``.
-    A number that an image does not have is 0. Shapes as in ``align``.
+    ``min_depth``, the mean of ``|p - t| / t`` and the fraction of ``max(p / t, t / p) < 1.25^k``.
+    A metric that an image does not have is 0. Shapes as in ``align``.
     """
     error = (preds - target).abs()
     pixels = valid.sum(1)
@@ -69,16 +69,16 @@ def depth_errors(
 
 
 class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
-    """Root mean squared error, absolute relative error and the shares within 1.25, 1.25^2, 1.25^3.
+    """Root mean squared error, absolute relative error, fractions within 1.25, 1.25^2, 1.25^3.
 
-    The numbers carry the alignment in their name: ``rmse`` and ``abs_rel`` of raw predictions,
+    The metrics carry the alignment in their name: ``rmse`` and ``abs_rel`` of raw predictions,
     ``rmse_scale_shift`` of aligned ones. Images without a valid pixel are skipped and counted in
     ``skipped``.
 
     Args:
         alignment: what is fitted to each image's target first, see ``align``. Compare models of
             relative depth after ``scale_shift``.
-        min_depth: ``abs_rel`` and the shares are ratios, so they leave out targets up to this
+        min_depth: ``abs_rel`` and the fractions are ratios, so they leave out targets up to this
             depth; a relative depth is truly 0 at its nearest pixel.
 
     Raises:
@@ -88,8 +88,8 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
     sums: Tensor  # (5,) float32, over images
     counts: Tensor  # (5,) int64, images
     skipped: Tensor  # int64, images without a valid pixel
-    broken: Tensor  # int64, images whose depth, or its error, is not finite
-    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
+    broken: Tensor  # int64, images whose predicted depth, or its error, is not finite
+    undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
 
     def __init__(self, *, alignment: Alignment = "raw", min_depth: float = 1e-3) -> None:
         super().__init__()
@@ -115,14 +115,19 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
             target: same shape and unit.
             valid: same shape, bool.
 
+        Pixels whose target is not finite do not count.
+
         Raises:
             ValueError: the shapes differ.
         """
         if not preds.shape == target.shape == valid.shape or preds.ndim < 2:
             raise ValueError(
-                f"predicted depth is {tuple(preds.shape)}, the truth {tuple(target.shape)}, valid "
-                f"pixels {tuple(valid.shape)}; all need one shape (..., H, W)"
+                f"predicted depth is {tuple(preds.shape)}, the ground truth "
+                f"{tuple(target.shape)}, valid pixels {tuple(valid.shape)}; "
+                "all need one shape (..., H, W)"
             )
+        # A target that is not finite is no ground truth; the losses leave it out too.
+        valid = valid & target.isfinite()
         valid = valid.reshape(-1, valid.shape[-2] * valid.shape[-1])  # (B, N)
         preds = preds.float().reshape(valid.shape).masked_fill(~valid, 0)
         target = target.float().reshape(valid.shape).masked_fill(~valid, 0)
@@ -139,8 +144,8 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
             "no image has a valid pixel",
             *[f"no image has a valid pixel deeper than min_depth={self.min_depth:g}"] * 4,
         ]
-        if self.broken:  # to leave these images out would flatter
-            broken = f"the depth of {int(self.broken)} images, or its error, is not finite"
+        if self.broken:  # leaving these images out would flatter the model
+            broken = f"the prediction of {int(self.broken)} images, or its error, is not finite"
             reasons = [broken] * len(_NAMES)
         known = (self.counts > 0) & (self.broken == 0)
         means = self.sums / self.counts
@@ -150,6 +155,6 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
 
 
 def _slope(x: Tensor, y: Tensor) -> Tensor:
-    """Return ``(B, 1)`` the factor that brings ``x`` nearest to ``y``, both ``(B, N)``."""
+    """Return the least-squares factor ``(B, 1)`` from ``x`` to ``y``, both ``(B, N)``."""
     square = x.square().sum(1, keepdim=True)
     return torch.where(square > 0, (x * y).sum(1, keepdim=True) / square, 0)

@@ -30,12 +30,12 @@ def angles_deg(preds: Tensor, target: Tensor) -> Tensor:
 
 
 class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
-    """Mean and median angle between predicted and true normals, and the shares below thresholds.
+    """Mean and median angle between predicted and true normals, and the fractions below thresholds.
 
     The median is read off a histogram, which sums over processes, and is exact to 0.005 degrees.
 
     Args:
-        thresholds_deg: a number ``within_<t>`` for each: the fraction of angles less than it.
+        thresholds_deg: a metric ``within_<t>`` for each: the fraction of angles less than it.
 
     Raises:
         ValueError: a threshold is not within 0..180 degrees.
@@ -44,8 +44,8 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
     histogram: Tensor  # (18001,) int64 pixels by angle, rounded to 0.01 degrees
     angle_sum: Tensor  # int64 [1e-6 degrees]: exact in any order, on devices without float64 too
     within: Tensor  # (T,) int64 pixels
-    broken: Tensor  # int64 valid pixels whose normal is not finite
-    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
+    broken: Tensor  # int64 valid pixels whose prediction is not finite
+    undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
 
     def __init__(self, *, thresholds_deg: Sequence[float] = (5, 7.5, 11.25, 22.5, 30)) -> None:
         super().__init__()
@@ -67,6 +67,8 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
             target: same shape.
             valid: ``(..., H, W)`` or ``(..., 1, H, W)`` bool.
 
+        Pixels whose target is not finite do not count.
+
         Raises:
             ValueError: the shapes do not fit.
         """
@@ -74,9 +76,11 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
         shape = preds.shape
         if shape != target.shape or (*mask.shape[:-2], 3, *mask.shape[-2:]) != tuple(shape):
             raise ValueError(
-                f"predicted normals are {tuple(shape)}, true ones {tuple(target.shape)}, valid "
+                f"predicted normals are {tuple(shape)}, ground truth {tuple(target.shape)}, valid "
                 f"pixels {tuple(valid.shape)}; they need (..., 3, H, W) twice and (..., H, W)"
             )
+        # A target that is not finite is no ground truth; the losses leave it out too.
+        mask = mask & target.isfinite().all(-3)
         angles = angles_deg(preds.movedim(-3, -1)[mask], target.movedim(-3, -1)[mask])
         finite = angles.isfinite()
         angles = angles[finite]
@@ -88,16 +92,16 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
         self.within += (angles < thresholds[:, None]).sum(1)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``mean_angular_error`` and ``median_angular_error`` in degrees, and the shares.
+        """Return ``mean_angular_error`` and ``median_angular_error`` in degrees, and the fractions.
 
-        They are named ``within_5``, ``within_7.5``, ... and lie in 0..1.
+        The fractions are named ``within_5``, ``within_7.5``, ... and lie in 0..1.
         """
-        shares = [f"within_{t:g}" for t in self.thresholds_deg]
+        fractions = [f"within_{t:g}" for t in self.thresholds_deg]
         pixels = self.histogram.sum()
         reason = "" if pixels else "no pixel has a valid normal"
-        if self.broken:  # to leave these pixels out would flatter
-            reason = f"the normals of {int(self.broken)} valid pixels are not finite"
-        names = ("mean_angular_error", "median_angular_error", *shares)
+        if self.broken:  # leaving these pixels out would flatter the model
+            reason = f"the predictions of {int(self.broken)} valid pixels are not finite"
+        names = ("mean_angular_error", "median_angular_error", *fractions)
         self.undefined = dict.fromkeys(names, reason) if reason else {}
         if reason:
             return {}

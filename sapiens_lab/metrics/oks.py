@@ -1,8 +1,8 @@
-"""Object keypoint similarity and the ten COCO numbers made of it.
+"""Object keypoint similarity and the ten COCO metrics made of it.
 
 OKS is from the COCO keypoint task: ``mean(exp(-d^2 / (2 s^2 k^2)))`` over labeled keypoints, with
 ``s^2`` the annotated area and ``k = 2 * sigma``. Average precision and recall are counted by
-faster-coco-eval, which gives the numbers of pycocotools with any sigmas.
+faster-coco-eval, which agrees with pycocotools and takes any sigmas.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VALID_FLAG = {
     "left_hand": "lefthand_valid",
     "right_hand": "righthand_valid",
 }
-# All people are compared with all, whatever numbers the two sides call a person by.
+# All people are compared with all, whatever ids the two sides give a person.
 _PERSON = 1
 
 
@@ -34,6 +34,7 @@ def average_precision(
     sigmas: Sequence[float] | NDArray[np.float64],
     *,
     keypoints: Sequence[int] | None = None,
+    body: Sequence[int] | None = None,
     part: str | None = None,
     image_ids: Collection[int] | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
@@ -41,23 +42,27 @@ def average_precision(
 
     Args:
         ground_truth: COCO dictionary with ``images`` and ``annotations``; the annotations have
-            ``image_id``, ``keypoints`` (3 K numbers), ``area``, ``bbox`` and ``iscrowd``.
-        detections: COCO results with ``image_id``, ``keypoints`` (3 K numbers) and ``score``. Whom
-            nobody matches counts by size in the ``_M`` and ``_L`` numbers: the size of ``bbox``
-            (xywh) where given, else of the box around the keypoints.
+            ``image_id``, ``keypoints`` (3 K values), ``area``, ``bbox`` and ``iscrowd``.
+        detections: COCO results with ``image_id``, ``keypoints`` (3 K values) and ``score``. One
+            that matches no annotation counts in the ``_M`` or ``_L`` metrics by its size: that of
+            ``bbox`` (xywh) where given, else of the box around its ``body`` keypoints.
         sigmas: ``(K,)`` of all keypoints.
         keypoints: compare these only. A person without a labeled one is ignored.
+        body: keypoints that give a detection its size; ``None`` takes all. xtcocotools takes the 17
+            of the body, whatever part it compares.
         part: name of that selection; where the annotation's flag (``face_valid`` ...) is false,
             its points count as unlabeled.
         image_ids: compare these images only.
 
     Returns:
-        The defined ones of the ten numbers, and the reasons why others are undefined.
+        Those of the ten metrics that are defined, and the reasons why others are undefined.
 
     Raises:
-        ValueError: somebody was detected in an image that the ground truth lacks.
+        ValueError: a person was detected in an image that the ground truth lacks.
     """
-    chosen = np.arange(len(sigmas)) if keypoints is None else np.asarray(keypoints)
+    every = np.arange(len(sigmas))
+    chosen = every if keypoints is None else np.asarray(keypoints)
+    sizing = every if body is None else np.asarray(body)
     images = {int(image["id"]) for image in ground_truth["images"]}
     if strange := {int(d["image_id"]) for d in detections} - images:
         raise ValueError(f"people detected in images without ground truth: {sorted(strange)[:5]}")
@@ -65,7 +70,7 @@ def average_precision(
         images &= set(image_ids)
     sources = [a for a in ground_truth["annotations"] if int(a["image_id"]) in images]
     annotations = [_annotation(i, a, chosen, part) for i, a in enumerate(sources, 1)]
-    found = [_detection(d, chosen) for d in detections if int(d["image_id"]) in images]
+    found = [_detection(d, chosen, sizing) for d in detections if int(d["image_id"]) in images]
     areas = [a["area"] for a in annotations if a["num_keypoints"] and not a["iscrowd"]]
     undefined = _undefined(areas, part or "")
     if len(undefined) == len(NAMES):
@@ -123,7 +128,7 @@ def _count(
     sigmas: NDArray[np.float64],
     image_ids: list[int],
 ) -> dict[str, float]:
-    """Return the ten numbers; -1 where there was nobody to count."""
+    """Return the ten metrics; -1 where there was no person to count."""
     truth = COCO(
         {
             "info": {},
@@ -147,7 +152,7 @@ def _count(
 def _annotation(
     number: int, source: Mapping[str, Any], chosen: NDArray[np.int64], part: str | None
 ) -> dict[str, Any]:
-    """Copy what the evaluation needs, numbered from 1: it takes id 0 for "nobody"."""
+    """Copy what the evaluation needs, numbered from 1: id 0 means "no match" there."""
     points = np.array(source["keypoints"], np.float64).reshape(-1, 3)[chosen]
     flag = _VALID_FLAG.get(part or "")
     if flag is not None and not source.get(flag, True):
@@ -160,24 +165,27 @@ def _annotation(
         "bbox": source["bbox"],
         "iscrowd": int(source.get("iscrowd", 0)),
         "keypoints": points.ravel(),
-        # Counted and not read: COCO-WholeBody's own number is of the body alone.
+        # Counted, not read: COCO-WholeBody's own count is that of the body alone.
         "num_keypoints": int((points[:, 2] > 0).sum()),
     }
 
 
-def _detection(source: Mapping[str, Any], chosen: NDArray[np.int64]) -> dict[str, Any]:
-    points = np.asarray(source["keypoints"], np.float64).reshape(-1, 3)[chosen]
+def _detection(
+    source: Mapping[str, Any], chosen: NDArray[np.int64], sizing: NDArray[np.int64]
+) -> dict[str, Any]:
+    points = np.asarray(source["keypoints"], np.float64).reshape(-1, 3)
+    low, high = points[sizing, :2].min(0), points[sizing, :2].max(0)
     return {
-        **({"bbox": source["bbox"]} if "bbox" in source else {}),
+        "bbox": source.get("bbox", [*low, *(high - low)]),
         "image_id": int(source["image_id"]),
         "category_id": _PERSON,
-        "keypoints": points.ravel(),
+        "keypoints": points[chosen].ravel(),
         "score": float(source["score"]),
     }
 
 
 def _undefined(areas: Sequence[float], part: str) -> dict[str, str]:
-    """Say which of the ten numbers have nobody to count; ``areas`` are those of who counts."""
+    """Say which of the ten metrics have no person to count, given the ``areas`` of those who do."""
     labeled = f"with a labeled {part + ' ' if part else ''}keypoint"
     if not areas:
         return dict.fromkeys(NAMES, f"no annotated person {labeled}")

@@ -113,6 +113,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
                 people,
                 self.skeleton.sigmas,
                 keypoints=members,
+                body=self.skeleton.parts.get("body"),
                 part=part,
                 image_ids=seen,
             )

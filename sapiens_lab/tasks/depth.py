@@ -94,9 +94,9 @@ def relative_depth(depth: Tensor, valid: Tensor) -> Tensor:
     pixels all have one depth gets 0, not meters; invalid pixels get 0, not a sentinel.
     """
     flat, seen = depth.float().flatten(1), valid.flatten(1)
-    infinity = torch.inf
-    near = flat.masked_fill(~seen, infinity).amin(1)
-    far = flat.masked_fill(~seen, -infinity).amax(1)
+    known = seen & flat.isfinite()  # the rest stays as it is: losses and metrics leave it out
+    near = flat.masked_fill(~known, torch.inf).amin(1)
+    far = flat.masked_fill(~known, -torch.inf).amax(1)
     extent = (far - near).where(far > near, torch.ones_like(far))
     scaled = (flat - near[:, None]) / extent[:, None]
     return scaled.where(seen, torch.zeros_like(scaled)).view_as(depth)

@@ -54,6 +54,18 @@ def test_masked_mean_by_hand() -> None:
     assert masked_mean(values, valid & False).item() == 0
 
 
+def test_a_target_that_is_not_finite_does_not_count() -> None:
+    preds = torch.ones(1, 3, 1, 4)
+    target = 2 * torch.ones(1, 3, 1, 4)
+    target[0, 1, 0, 1], target[0, 2, 0, 2] = torch.nan, -torch.inf
+    valid = torch.tensor([True, True, True, False]).view(1, 1, 1, 4)
+    preds, target, counts = masked(preds, target, valid)
+    assert counts.flatten().tolist() == [True, False, False, False]
+    for values, filled in ((preds, 1), (target, 2)):
+        assert (values[..., 0] == filled).all()
+        assert (values[..., 1:] == 0).all()
+
+
 def test_masked_needs_one_size() -> None:
     valid = torch.ones(1, 1, 4, 4).bool()
     with pytest.raises(ValueError, match=r"\(1, 3, 2, 2\).*upsample"):

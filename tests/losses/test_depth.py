@@ -108,6 +108,17 @@ def test_l1_by_hand() -> None:
 
 @pytest.mark.parametrize("loss", [SiLogLoss(leak=0.1), DepthL1Loss()])
 class TestBoth:
+    @pytest.mark.parametrize("dirt", [torch.nan, torch.inf, -torch.inf])
+    def test_valid_pixels_that_are_not_finite_do_not_count(
+        self, loss: nn.Module, target: Tensor, valid: Tensor, dirt: float
+    ) -> None:
+        row = torch.zeros_like(valid)
+        row[..., 0, :] = True
+        expected, _ = gradient(loss, 2 * target, target, valid & ~row)
+        value, slope = gradient(loss, 2 * target, target.masked_fill(row, dirt), valid)
+        assert value == expected
+        assert (slope[row] == 0).all()
+
     def test_invalid_pixels_do_not_count(
         self, loss: nn.Module, target: Tensor, valid: Tensor
     ) -> None:

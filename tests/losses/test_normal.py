@@ -67,6 +67,18 @@ def test_zero_predictions_have_a_finite_gradient(target: Tensor, valid: Tensor) 
 
 @pytest.mark.parametrize("loss", [NormalCosineLoss(), NormalL1Loss()])
 class TestBoth:
+    def test_valid_pixels_that_are_not_finite_do_not_count(
+        self, loss: nn.Module, preds: Tensor, target: Tensor, valid: Tensor
+    ) -> None:
+        row = torch.zeros_like(valid)
+        row[..., 0, :] = True
+        expected, _ = gradient(loss, preds, target, valid & ~row)
+        dirty = target.clone()
+        dirty[:, 1:2][row] = torch.nan  # one component is enough
+        value, slope = gradient(loss, preds, dirty, valid)
+        assert value == expected
+        assert (slope[row.expand_as(slope)] == 0).all()
+
     def test_invalid_pixels_do_not_count(
         self, loss: nn.Module, preds: Tensor, target: Tensor, valid: Tensor
     ) -> None:

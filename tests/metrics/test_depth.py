@@ -170,7 +170,19 @@ def test_without_deep_pixels_only_the_rmse_is_known() -> None:
     assert set(metric.undefined) == set(NAMES[1:])
 
 
-def test_what_is_not_finite_is_not_hidden() -> None:
+@pytest.mark.parametrize("dirt", [torch.nan, torch.inf])
+def test_a_target_that_is_not_finite_does_not_count(dirt: float) -> None:
+    preds, target, valid = image()
+    row = torch.zeros_like(valid)
+    row[0] = True
+    clean, dirty = DepthErrors(), DepthErrors()
+    clean.update(preds, target, valid & ~row)
+    dirty.update(preds, target.masked_fill(row, dirt), valid)
+    assert clean.compute() == dirty.compute()
+    assert dirty.undefined == {}
+
+
+def test_predictions_that_are_not_finite_are_not_hidden() -> None:
     preds, target, valid = image()
     metric = DepthErrors()
     metric.update(preds, target, valid)

@@ -149,7 +149,19 @@ def test_without_valid_pixels_the_reason_is_given() -> None:
     assert metric.undefined == {}
 
 
-def test_what_is_not_finite_is_not_hidden() -> None:
+def test_a_target_that_is_not_finite_does_not_count() -> None:
+    preds, target, valid = image()
+    row = torch.zeros_like(valid)
+    row[..., 0, :] = True
+    clean, dirty = AngularErrors(), AngularErrors()
+    clean.update(preds, target, valid & ~row)
+    target[1][row.view(target.shape[1:])] = torch.nan  # one component is enough
+    dirty.update(preds, target, valid)
+    assert clean.compute() == dirty.compute()
+    assert dirty.undefined == {}
+
+
+def test_predictions_that_are_not_finite_are_not_hidden() -> None:
     preds, target, _ = image()
     preds[1, 2, 3] = torch.nan
     metric = AngularErrors()

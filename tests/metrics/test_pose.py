@@ -289,3 +289,24 @@ def test_without_labels_the_reason_is_given() -> None:
         metric.update(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.zeros(1, 2), torch.ones(1))
         assert metric.compute() == {}
         assert "labeled" in metric.undefined[name]
+
+
+def test_an_unmatched_detection_has_the_size_of_its_body() -> None:
+    """A person of large area is found; a stray one, sure and small in its body, is no large one."""
+    K = 4  # two of the body, two of a hand
+    person = {"id": 1, "image_id": 1, "area": 100.0**2, "bbox": [0, 0, 100, 100], "iscrowd": 0}
+    points = np.array([[0, 0, 2], [100, 100, 2], [40, 40, 2], [60, 60, 2]], float)
+    truth = {"images": [{"id": 1}], "annotations": [{**person, "keypoints": points.ravel()}]}
+    stray = points.copy()
+    stray[2:, :2] = [[5000, 0], [5300, 300]]  # its hand alone would make it large
+    stray[:2, :2] = [[5000, 0], [5010, 10]]
+    found = [
+        {"image_id": 1, "keypoints": p.ravel(), "score": s} for p, s in ((points, 0.5), (stray, 1))
+    ]
+    for part in (None, [2, 3]):
+        numbers, _ = oks.average_precision(
+            truth, found, np.full(K, 0.1), keypoints=part, body=[0, 1]
+        )
+        assert numbers["AP_L"] == pytest.approx(1)
+        all_of_it, _ = oks.average_precision(truth, found, np.full(K, 0.1), keypoints=part)
+        assert all_of_it["AP_L"] == pytest.approx(0.5)

@@ -119,6 +119,11 @@ def test_relative_depth_is_nearest_0_farthest_1_and_survives_odd_cases() -> None
     flat, nothing = torch.full((1, 1, 2, 2), 5.0), torch.zeros(1, 1, 2, 2, dtype=torch.bool)
     assert (relative_depth(flat, ~nothing) == 0).all()
     assert (relative_depth(flat, nothing) == 0).all()
+    # A depth that is not finite stays so, for losses and metrics to leave out.
+    dirty = torch.tensor([[[[2.0, torch.nan], [torch.inf, 4.0]]]])
+    scaled = relative_depth(dirty, ~nothing)
+    assert scaled.isfinite().flatten().tolist() == [True, False, False, True]
+    assert scaled[scaled.isfinite()].tolist() == [0, 1]
 
 
 def test_the_flipped_output_of_a_perfect_network_changes_nothing(
