@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,8 +17,8 @@ from sapiens_lab.losses.segmentation import WeightedCrossEntropy
 from sapiens_lab.metrics.segmentation import MeanIoU
 
 
-def recorded(shared: Path, task: str) -> dict[str, Tensor]:
-    return load_file(shared / f"goldens/v1/{task}_io.safetensors")
+def recorded(goldens: Path, task: str) -> dict[str, Tensor]:
+    return load_file(goldens / f"{task}_io.safetensors")
 
 
 def upsample(io: dict[str, Tensor]) -> Tensor:
@@ -30,22 +29,22 @@ def upsample(io: dict[str, Tensor]) -> Tensor:
     return preds
 
 
-def test_cross_entropy(shared: Path) -> None:
-    io = recorded(shared, "seg")
+def test_cross_entropy(goldens: Path) -> None:
+    io = recorded(goldens, "seg")
     assert (io["target"] == 255).any()
     loss = WeightedCrossEntropy(class_weights=io["class_weight"].tolist())
     torch.testing.assert_close(loss(upsample(io), io["target"]), io["loss_ce"][0])
 
 
-def test_silog(shared: Path) -> None:
-    io = recorded(shared, "depth")
+def test_silog(goldens: Path) -> None:
+    io = recorded(goldens, "depth")
     target = io["target"][:, None]
     for valid in (target > 1e-6, torch.ones_like(target).bool()):
         torch.testing.assert_close(SiLogLoss()(upsample(io), target, valid), io["loss_silog"][0])
 
 
-def test_normals(shared: Path) -> None:
-    io = recorded(shared, "normal")
+def test_normals(goldens: Path) -> None:
+    io = recorded(goldens, "normal")
     target = io["target"][None]
     valid = target[:, :1] > -100
     assert not valid.all()
@@ -55,23 +54,17 @@ def test_normals(shared: Path) -> None:
     torch.testing.assert_close(NormalL1Loss()(preds, target, valid), io["loss_l1"][0])
 
 
-@pytest.fixture
-def numbers(shared: Path) -> dict[str, Any]:
-    path = shared / "goldens/pose_and_metrics/metrics.json"
-    content: dict[str, Any] = json.loads(path.read_text())["segmentation"]
-    return content
-
-
-def test_mean_iou(shared: Path, numbers: dict[str, Any]) -> None:
-    maps = load_file(shared / "goldens/pose_and_metrics/segmentation_maps.safetensors")
-    classes = [f"class{i}" for i in range(len(numbers["IoU"]))]
+def test_mean_iou(metrics_folder: Path) -> None:
+    official = json.loads((metrics_folder / "metrics.json").read_text())["segmentation"]
+    maps = load_file(metrics_folder / "segmentation_maps.safetensors")
+    classes = [f"class{i}" for i in range(len(official["IoU"]))]
     metric = MeanIoU(classes=classes)
     for preds, target in zip(maps["pred"], maps["target"], strict=True):
         metric.update(preds, target)
     ours = {name: float(value) for name, value in metric.compute().items()}
     for name in ("mIoU", "mAcc", "aAcc"):
-        assert ours[name] == pytest.approx(numbers[name], abs=1e-6)
+        assert ours[name] == pytest.approx(official[name], abs=1e-6)
     table = metric.table()
     assert table is not None
-    assert [row.IoU for row in table] == pytest.approx(numbers["IoU"], abs=1e-6)
-    assert [row.accuracy for row in table] == pytest.approx(numbers["Acc"], abs=1e-6)
+    assert [row.IoU for row in table] == pytest.approx(official["IoU"], abs=1e-6)
+    assert [row.accuracy for row in table] == pytest.approx(official["Acc"], abs=1e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,8 @@ from sapiens_lab.weights.load import load_weights
 from sapiens_lab.weights.names import to_official, to_ours
 
 
-@pytest.fixture
-def config(shared: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((shared / "goldens/v1/config.json").read_text())
-    return content
-
-
 @torch.no_grad()
-def test_every_step_equals_the_official_one(shared: Path, config: dict[str, Any]) -> None:
-    folder = shared / "goldens/v1"
+def test_every_step_equals_the_official_one(goldens: Path, config: dict[str, Any]) -> None:
     side = config["pretrain_size"]
     backbone = ViT(
         (side, side),
@@ -41,10 +33,10 @@ def test_every_step_equals_the_official_one(shared: Path, config: dict[str, Any]
         decoder_layers=config["mae_decoder_depth"],
         decoder_heads=config["mae_decoder_heads"],
     ).eval()
-    report = load_weights(model, folder / "mae_epoch_1600.pth")
+    report = load_weights(model, goldens / "mae_epoch_1600.pth")
     assert not report.initialized
     assert not report.unused
-    io = load_file(folder / "mae_io.safetensors")
+    io = load_file(goldens / "mae_io.safetensors")
     mask = mask_by_noise(io["noise"], ratio=config["mask_ratio"])
     torch.testing.assert_close(mask.hidden.float(), io["mask"])
     torch.testing.assert_close(mask.restore, io["ids_restore"])

@@ -52,21 +52,14 @@ def build(state: dict[str, Tensor], config: dict[str, Any], padding: int) -> Sap
     ).eval()
 
 
-@pytest.fixture
-def config(shared: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((shared / "goldens/v1/config.json").read_text())
-    return content
-
-
 @pytest.mark.parametrize("task", ["pose", "seg", "depth", "normal"])
 @torch.no_grad()
-def test_outputs_equal_the_official_ones(shared: Path, config: dict[str, Any], task: str) -> None:
-    folder = shared / "goldens/v1"
-    model = build(read_weights(folder / f"{task}.pth").state, config, PADDING[task])
-    report = load_weights(model, folder / f"{task}.pth", head="keep")
+def test_outputs_equal_the_official_ones(goldens: Path, config: dict[str, Any], task: str) -> None:
+    model = build(read_weights(goldens / f"{task}.pth").state, config, PADDING[task])
+    report = load_weights(model, goldens / f"{task}.pth", head="keep")
     assert not report.initialized
     assert not report.unused
-    io = load_file(folder / f"{task}_io.safetensors")
+    io = load_file(goldens / f"{task}_io.safetensors")
     output = model.head(model.backbone(io["image"]))
     expected = io["heatmaps" if task == "pose" else "output"]
     assert (output - expected).abs().max() < 1e-5
@@ -79,7 +72,7 @@ def test_outputs_equal_the_official_ones(shared: Path, config: dict[str, Any], t
 @pytest.mark.parametrize("file", ["mae_epoch_1600.pth", "mae_epoch_1600_clean.pth"])
 @torch.no_grad()
 def test_the_pretrained_encoder_equals_the_official_one(
-    shared: Path, config: dict[str, Any], file: str
+    goldens: Path, config: dict[str, Any], file: str
 ) -> None:
     side = config["pretrain_size"]
     backbone = ViT(
@@ -93,27 +86,26 @@ def test_the_pretrained_encoder_equals_the_official_one(
         backbone,
         head=lambda dim: DeconvHead(dim, out_channels=1, deconv_channels=[8], conv_channels=[]),
     ).eval()
-    report = load_weights(model, shared / "goldens/v1" / file)
+    report = load_weights(model, goldens / file)
     assert all(name.startswith("head.") for name in report.initialized)
-    io = load_file(shared / "goldens/v1/encoder_io.safetensors")
+    io = load_file(goldens / "encoder_io.safetensors")
     for shape in ("square", "rect"):
         tokens = backbone.forward_tokens(io[f"image_{shape}"])
         assert (tokens - io[f"features_{shape}"]).abs().max() < 1e-5
 
 
-def test_positions_are_resized_as_officially(shared: Path, config: dict[str, Any]) -> None:
-    folder = shared / "goldens/v1"
-    model = build(read_weights(folder / "pose.pth").state, config, PADDING["pose"])
-    report = load_weights(model, folder / "mae_epoch_1600_clean.pth")
+def test_positions_are_resized_as_officially(goldens: Path, config: dict[str, Any]) -> None:
+    model = build(read_weights(goldens / "pose.pth").state, config, PADDING["pose"])
+    report = load_weights(model, goldens / "mae_epoch_1600_clean.pth")
     assert report.resized == ["backbone.pos_embed"]
     assert report.unused[0] == "backbone.cls_token"
     assert all(name.startswith("decoder.") for name in report.unused[1:])
-    expected = load_file(folder / "pose_io.safetensors")["pos_embed_resized"]
+    expected = load_file(goldens / "pose_io.safetensors")["pos_embed_resized"]
     assert (model.backbone.pos_embed - expected).abs().max() < 1e-6
 
 
-def test_sincos_tables_equal_the_official_ones(shared: Path, config: dict[str, Any]) -> None:
-    io = load_file(shared / "goldens/v1/mae_io.safetensors")
+def test_sincos_tables_equal_the_official_ones(goldens: Path, config: dict[str, Any]) -> None:
+    io = load_file(goldens / "mae_io.safetensors")
     side = config["pretrain_size"] // config["patch_size"]
     for key in ("backbone.pos_embed", "neck.decoder_pos_embed"):
         ours = sincos_pos_embed(io[key].shape[-1], (side, side), class_token=True)
@@ -121,9 +113,8 @@ def test_sincos_tables_equal_the_official_ones(shared: Path, config: dict[str, A
 
 
 @pytest.mark.parametrize("task", ["pose", "seg", "depth", "normal"])
-def test_names_translate_both_ways(shared: Path, task: str) -> None:
-    folder = shared / "goldens/v1"
-    official = json.loads((folder / f"{task}_keys.json").read_text())
-    ours = read_weights(folder / f"{task}.pth").state
+def test_names_translate_both_ways(goldens: Path, task: str) -> None:
+    official = json.loads((goldens / f"{task}_keys.json").read_text())
+    ours = read_weights(goldens / f"{task}.pth").state
     back = {to_official(key, pose=task == "pose"): list(value.shape) for key, value in ours.items()}
     assert back == dict(official)
