@@ -14,10 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Folder of recorded official numbers and real images; tests that need it skip without it."""
+    """Folder of the full recordings and of real images; what needs it is skipped without it.
+
+    Smaller recordings lie in ``tests/parity/recordings``, so that every parity test runs anywhere.
+    """
     path = Path(os.environ.get("SAPIENS_SHARED", ROOT.parent / "shared"))
     if not (path / "goldens").is_dir():
-        pytest.skip(f"recorded official numbers are not at {path} (set SAPIENS_SHARED)")
+        pytest.skip(f"the full recordings and real images are not at {path} (set SAPIENS_SHARED)")
     return path
 
 

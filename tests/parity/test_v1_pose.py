@@ -1,23 +1,18 @@
-"""Codec, losses and metrics against numbers recorded from the official code."""
+"""Codec and losses against numbers recorded from the official code."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from sapiens_lab import geometry
-from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.heatmaps import HeatmapCodec, flip_heatmaps
 from sapiens_lab.losses.pose import HeatmapMSELoss, HeatmapOHKMLoss
-from sapiens_lab.metrics import oks
-from sapiens_lab.metrics.pose import OksAP
 
 # 308 keypoints at full size with sigma 6; the small heatmaps have sigma 2.
 FULL = HeatmapCodec((1024, 768), heatmap_size=(256, 192), sigma=6)
@@ -108,79 +103,3 @@ def test_flip_order_is_a_flip(small: dict[str, Tensor]) -> None:
     index = small["flip_indices"].numpy()
     twice = flip_heatmaps(flip_heatmaps(small["heatmaps"], index), index)
     assert torch.equal(twice, small["heatmaps"])
-
-
-WHOLE_BODY_LISTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
-
-
-def recorded_evaluation(shared: Path, name: str) -> tuple[dict[str, Any], list[Any], Any]:
-    """Return ground truth, detections and the recorded numbers."""
-    folder = shared / "goldens/pose_and_metrics"
-    file = {"coco17": "test_coco.json", "wholebody133": "test_coco_wholebody.json"}[name]
-    truth = json.loads((shared / "data/coco_tiny" / file).read_text())
-    if name == "wholebody133":
-        for person in truth["annotations"]:
-            person["keypoints"] = [n for key in WHOLE_BODY_LISTS for n in person[key]]
-    detections = json.loads((folder / f"{name}_detections.json").read_text())
-    numbers = json.loads((folder / "metrics.json").read_text())[name]
-    return truth, detections, numbers
-
-
-def assert_equals(numbers: dict[str, float], undefined: dict[str, str], recorded: Any) -> None:
-    """Compare ten numbers; those recorded as -1 must be undefined."""
-    assert len(recorded) == len(oks.NAMES)
-    for name, expected in recorded.items():
-        ours = name.replace("PM", "P_M").replace("PL", "P_L").replace("RM", "R_M")
-        ours = ours.replace("RL", "R_L")
-        if expected == -1:
-            assert ours in undefined
-            assert ours not in numbers
-        else:
-            assert numbers[ours] == pytest.approx(expected, abs=1e-6)
-
-
-def test_average_precision_17(shared: Path) -> None:
-    truth, detections, recorded = recorded_evaluation(shared, "coco17")
-    assert_equals(
-        *oks.average_precision(truth, detections, Skeleton.load("coco17").sigmas), recorded
-    )
-
-
-def test_average_precision_133_by_part(shared: Path) -> None:
-    truth, detections, recorded = recorded_evaluation(shared, "wholebody133")
-    skeleton = Skeleton.load("wholebody133")
-    total = oks.average_precision(truth, detections, skeleton.sigmas)
-    assert_equals(*total, recorded.pop("wholebody"))
-    assert len(skeleton.parts) == len(recorded)
-    for part, members in skeleton.parts.items():
-        result = oks.average_precision(
-            truth, detections, skeleton.sigmas, keypoints=members, part=part
-        )
-        assert_equals(*result, recorded[part.replace("_", "")])
-
-
-def test_the_metric_gives_the_recorded_numbers(shared: Path) -> None:
-    """The same through ``OksAP``, people being neither scored anew nor suppressed.
-
-    The record sizes unmatched people by their boxes where the metric does so by their keypoints;
-    that enters the numbers by size only.
-    """
-    truth, detections, recorded = recorded_evaluation(shared, "wholebody133")
-    metric = OksAP("wholebody133", nms_threshold=1.0)
-    metric.set_ground_truth(truth)
-    points = np.array([d["keypoints"] for d in detections]).reshape(-1, 133, 3)
-    metric.update(
-        image_ids=torch.tensor([d["image_id"] for d in detections]),
-        ids=torch.arange(len(detections)),
-        keypoints=torch.from_numpy(points[..., :2]),
-        scores=torch.ones(len(detections), 133),
-        box_scores=torch.tensor([d["score"] for d in detections], dtype=torch.float64),
-        box_areas=torch.ones(len(detections)),
-    )
-    numbers = metric.compute()
-    prefixes = {"wholebody": "", "lefthand": "left_hand/", "righthand": "right_hand/"}
-    for part, values in recorded.items():
-        for name in ("AP", "AP50", "AP75", "AR", "AR50", "AR75"):
-            ours = numbers[prefixes.get(part, f"{part}/") + name]
-            assert ours == pytest.approx(values[name], abs=1e-6)
-    assert "face/AP_M" in metric.undefined
