@@ -16,14 +16,16 @@ import numpy as np
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
+from sapiens_lab.visualize.grid import grid
+from sapiens_lab.visualize.image import RGBImage, write_image
 from sapiens_lab.visualize.maps import color_depth, color_normal, color_parts
-from sapiens_lab.visualize.pose import ImageArray, draw_pose, grid
+from sapiens_lab.visualize.pose import draw_pose
 
 FOLDER = Path(__file__).parent
 SCENES = (3, 5, 8, 13, 21, 34)
 
 
-def rendered_people() -> ImageArray:
+def rendered_people() -> RGBImage:
     """Return a sheet: one person a column; image, keypoints, parts, depth, normals."""
     people = SyntheticPeople(
         num_scenes=max(SCENES) + 1,
@@ -50,11 +52,11 @@ def rendered_people() -> ImageArray:
     return grid([list(row) for row in zip(*columns, strict=True)])
 
 
-def write(name: str, image: ImageArray) -> None:
+def write(name: str, image: RGBImage) -> None:
     """Write a JPEG of less than 300 KB."""
     for quality in (88, 80, 70, 60):
         path = FOLDER / name
-        cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        write_image(path, image, options=(cv2.IMWRITE_JPEG_QUALITY, quality))
         if path.stat().st_size < 300_000:
             return
     raise ValueError(f"{name} cannot be made small enough")

@@ -87,6 +87,15 @@ def test_every_option_composes_and_builds(option: str) -> None:
             assert build(config, name)[name] is not None
 
 
+@pytest.mark.parametrize("kind", ["relative", "metric"])
+def test_depth_is_drawn_as_the_kind_that_is_learned(kind: str) -> None:
+    with composed("experiment=depth/synthetic", f"task.kind={kind}") as config:
+        assert build(config, "view")["view"].kind == kind
+    with composed("experiment=multitask/synthetic", f"tasks.depth.task.kind={kind}") as config:
+        assert build(config, "view")["view"].views["depth"].kind == kind
+        assert build(config, "task")["task"].tasks["depth"].kind == kind
+
+
 def test_a_header_says_how_to_run_each_experiment() -> None:
     for experiment in EXPERIMENTS:
         text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text()

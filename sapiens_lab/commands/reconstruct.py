@@ -12,7 +12,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from rich.console import Console
@@ -24,7 +23,8 @@ from sapiens_lab.data.transforms import Warp
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.masking import RandomMasking
 from sapiens_lab.tasks.pretrain import reconstruct
-from sapiens_lab.visualize.pose import ImageArray, grid
+from sapiens_lab.visualize.grid import grid
+from sapiens_lab.visualize.image import RGBImage, write_image
 from sapiens_lab.weights.model import load_model
 
 RATIOS = (0.75, 0.8, 0.85, 0.9, 0.95)
@@ -53,17 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "cannot reconstruct"
             )
         image = figure(model, read_image(arguments.image), seed=arguments.seed)
+        write_image(arguments.out, image)
     except (ValueError, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
         return 1
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(arguments.out), image[..., ::-1])
     console.print(str(arguments.out))
     return 0
 
 
 @torch.no_grad()
-def figure(model: MaskedAutoencoder, pixels: ImageArray, *, seed: int = 0) -> ImageArray:
+def figure(model: MaskedAutoencoder, pixels: RGBImage, *, seed: int = 0) -> RGBImage:
     """Return the grid of one image ``(H, W, 3)``, its middle cut to the model's size."""
     rows, columns = model.backbone.grid
     size = (rows * model.backbone.patch_size, columns * model.backbone.patch_size)
@@ -78,4 +77,4 @@ def figure(model: MaskedAutoencoder, pixels: ImageArray, *, seed: int = 0) -> Im
         answer = reconstruct(model(image, mask))[0]
         layers = (answer.masked, answer.reconstructed, answer.pasted)
         sheet.append([seen, *(layer.permute(1, 2, 0).numpy() for layer in layers)])
-    return grid(sheet, titles=("image", "shown", "reconstructed", "pasted"))
+    return grid(sheet, titles=("image", "visible", "reconstructed", "pasted"))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
@@ -21,7 +20,9 @@ from sapiens_lab.data.sample import Batch
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.masking import RandomMasking
 from sapiens_lab.training.learner import Learner
-from sapiens_lab.visualize.pose import ImageArray, View, grid
+from sapiens_lab.visualize.grid import grid
+from sapiens_lab.visualize.image import RGBImage, write_image
+from sapiens_lab.visualize.view import View
 
 
 class ProgressBar(RichProgressBar):
@@ -78,7 +79,7 @@ class SampleGrid(Callback):
 
     def __init__(self, view: View, *, folder: str, num_samples: int = 8) -> None:
         self.view, self.folder, self.num_samples = view, Path(folder), num_samples
-        self._rows: list[list[ImageArray]] = []
+        self._rows: list[list[RGBImage]] = []
 
     def _collect(self, trainer: L.Trainer, outputs: Sequence[Any], batch: Batch) -> None:
         if not trainer.is_global_zero:
@@ -303,13 +304,7 @@ class Report(Callback):
         self.path.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def write_image(path: Path, image: ImageArray) -> None:
-    """Write an RGB image as PNG, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-
-
-def _send(trainer: L.Trainer, image: ImageArray) -> None:
+def _send(trainer: L.Trainer, image: RGBImage) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(
