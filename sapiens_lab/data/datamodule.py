@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from sapiens_lab.data.dataset import Dataset, DatasetFactory
 from sapiens_lab.data.loading import EpochSampler, OnError, TransformedDataset
-from sapiens_lab.data.sample import Batch, Sample, collate
+from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ class DataModule(L.LightningDataModule):
         limit: use only the first so many samples of every set (to try things).
         num_workers: loading processes; ``None`` takes the number of cores, at most 8.
         seed: of order and augmentation.
-        on_error: ``skip`` goes on without samples whose files are damaged, and names them.
+        on_error: ``skip`` goes on without samples whose files are damaged, and names them: training
+            draws others instead, evaluation drops them.
         root: unused here: where a config says once what its data sets share.
     """
 
@@ -98,7 +99,7 @@ class DataModule(L.LightningDataModule):
         for split in self._splits():
             self.dataset(split)
 
-    def train_dataloader(self) -> DataLoader[Sample]:
+    def train_dataloader(self) -> DataLoader[Sample | Dropped]:
         """Return the shuffled, augmented training batches, continuing where a run stopped."""
         loader = self._loader("train", "train", self.batch_size, train=True)
         if self._resume is not None:
@@ -109,11 +110,11 @@ class DataModule(L.LightningDataModule):
             self._resume = None
         return loader
 
-    def val_dataloader(self) -> DataLoader[Sample]:
+    def val_dataloader(self) -> DataLoader[Sample | Dropped]:
         """Return the validation batches in the data set's order."""
         return self._loader("val", "eval", self.eval_batch_size, train=False)
 
-    def test_dataloader(self) -> DataLoader[Sample]:
+    def test_dataloader(self) -> DataLoader[Sample | Dropped]:
         """Return the test batches in the data set's order."""
         return self._loader("test", "eval", self.eval_batch_size, train=False)
 
@@ -137,7 +138,7 @@ class DataModule(L.LightningDataModule):
 
     def _loader(
         self, split: str, transforms: str, batch_size: int, *, train: bool
-    ) -> DataLoader[Sample]:
+    ) -> DataLoader[Sample | Dropped]:
         # Before any worker is forked: OpenCV's pool of threads does not survive a fork.
         cv2.setNumThreads(1)
         dataset = TransformedDataset(
@@ -146,6 +147,7 @@ class DataModule(L.LightningDataModule):
             seed=self.seed,
             limit=self.limit,
             on_error=self.on_error,
+            redraw=train,
         )
         trainer = self.trainer
         sampler = EpochSampler(

@@ -54,6 +54,10 @@ class Dataset(Protocol):
         """
         return
 
+    def image_id(self, index: int) -> int:
+        """Return the ``meta.image_id`` of a sample, without reading its files."""
+        return index
+
     def ground_truth(self) -> dict[str, Any]:
         """Return the annotated people as a COCO dictionary, against which AP is measured."""
         raise ValueError(f"{type(self).__name__} has no ground truth, against which AP is measured")

@@ -8,7 +8,6 @@ together what one would see alone.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -20,8 +19,7 @@ from torch.utils.data import Sampler
 
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.images import CorruptImageError
-from sapiens_lab.data.sample import Sample
-from sapiens_lab.data.shards.tar_index import CorruptArchiveError
+from sapiens_lab.data.sample import Dropped, Sample
 from sapiens_lab.data.transforms import Transform
 
 log = logging.getLogger(__name__)
@@ -39,15 +37,20 @@ class Key(NamedTuple):
     place: int  # index into the data set
 
 
-class TransformedDataset(TorchDataset[Sample]):
-    """A data set seen through transforms, each draw with a generator of its own.
+class TransformedDataset(TorchDataset[Sample | Dropped]):
+    """A dataset seen through transforms, each draw with a generator of its own.
+
+    A sample is lost if its files are damaged and ``on_error`` is ``skip``, or if a transform
+    rejects it. In training another draw takes its place; in evaluation nothing may be counted
+    twice, so it is ``Dropped``.
 
     Args:
         dataset: yields source-frame samples by index.
-        transforms: applied in order; a rejected draw is replaced by one of another sample.
+        transforms: applied in order.
         seed: of the run.
         limit: use only the first so many samples.
-        on_error: ``skip`` logs a sample whose files are damaged, once, and draws another one.
+        on_error: ``skip`` logs a sample whose files are damaged, once, and goes on.
+        redraw: replace a lost sample by another draw.
     """
 
     def __init__(
@@ -58,65 +61,65 @@ class TransformedDataset(TorchDataset[Sample]):
         seed: int = 0,
         limit: int | None = None,
         on_error: OnError = "raise",
+        redraw: bool = False,
     ) -> None:
         self.dataset = dataset
         self.transforms: Sequence[Transform] = tuple(transforms)
         self.seed = seed
         self.limit = limit
         self.on_error = on_error
-        self._num_skipped = multiprocessing.Value("q", 0)  # by all workers together
-        self._named: set[int] = set()  # already logged by this one
-
-    @property
-    def num_skipped(self) -> int:
-        """How often a damaged sample was drawn, in all loading processes."""
-        return int(self._num_skipped.value)
+        self.redraw = redraw
+        self._named: set[int] = set()  # already logged by this process
 
     def __len__(self) -> int:
         length = len(self.dataset)
         return length if self.limit is None else min(length, self.limit)
 
-    def __getitem__(self, key: Key) -> Sample:
-        """Return the draw of a key.
+    def __getitem__(self, key: Key) -> Sample | Dropped:
+        """Return the draw of a key; ``Dropped`` if it is lost and not to be replaced.
 
         Raises:
-            CorruptImageError, CorruptArchiveError, FileNotFoundError: its file cannot be read
-                and ``on_error`` is ``raise``; names it.
-            ValueError: every draw was rejected, or damaged and skipped.
+            FileNotFoundError, ValueError: its files cannot be read and ``on_error`` is ``raise``;
+                names them.
+            ValueError: too many draws in a row were lost.
         """
         rng = np.random.default_rng([self.seed, key.epoch, key.place])
         index = key.place
-        reason = ""
-        for _ in range(MAX_REJECTED):
-            try:
-                sample = self._transform(self.dataset[index], rng)
-            except (CorruptImageError, CorruptArchiveError, FileNotFoundError) as error:
-                if self.on_error == "raise":
-                    hint = "data.on_error=skip goes on without it"
-                    raise type(error)(f"{error}. {hint}") from error
-                self._note(index, error)
-                sample, reason = None, f"the last one: {error}"
+        for _ in range(MAX_REJECTED if self.redraw else 1):
+            sample, reason = self._draw(index, rng)
             if sample is not None:
                 return sample
+            if index not in self._named and (reason or not self.redraw):
+                self._named.add(index)
+                log.warning("skipped: %s", reason or f"sample {index}, rejected by the transforms")
             index = int(rng.integers(len(self)))
+        if not self.redraw:
+            return Dropped(key.place)
+        hint = f"the last one: {reason}" if reason else "lower data.min_keypoints or widen the crop"
         raise ValueError(
-            f"{MAX_REJECTED} samples in a row were damaged, or rejected by the transforms "
-            f"({reason or 'lower data.min_keypoints or widen the crop'})"
+            f"{MAX_REJECTED} samples in a row were damaged, or rejected by the transforms ({hint})"
         )
 
-    def _transform(self, sample: Sample | None, rng: np.random.Generator) -> Sample | None:
+    def _draw(self, index: int, rng: np.random.Generator) -> tuple[Sample | None, str]:
+        """Return a sample, or ``None`` and what is wrong with its files, if that is the reason."""
+        try:
+            sample: Sample | None = self.dataset[index]
+        except (ValueError, FileNotFoundError) as error:
+            return None, self._handle(error)
         for transform in self.transforms:
             if sample is None:
-                return None
-            sample = transform(sample, rng)
-        return sample
+                break
+            try:
+                sample = transform(sample, rng)
+            except CorruptImageError as error:  # images may be decoded as late as in ``Warp``
+                return None, self._handle(error)
+        return sample, ""
 
-    def _note(self, index: int, error: Exception) -> None:
-        with self._num_skipped.get_lock():
-            self._num_skipped.value += 1
-        if index not in self._named:
-            self._named.add(index)
-            log.warning("skipped (%d draws so far): %s", self.num_skipped, error)
+    def _handle(self, error: ValueError | FileNotFoundError) -> str:
+        if self.on_error == "skip":
+            return str(error)
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{error}. data.on_error=skip goes on without it") from error
 
 
 class EpochSampler(Sampler[Key]):

@@ -62,6 +62,13 @@ class Sample:
         return all(item is None or item.flip_indices is not None for item in swaps)
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Stands in a batch for a sample that cannot be evaluated."""
+
+    index: int  # in the dataset
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """The maps of one sample at the size of its source image, against which it is measured."""
@@ -87,6 +94,7 @@ class Batch:
     normal: Tensor | None = None  # (B, 3, H, W) float32
     normal_valid: Tensor | None = None  # (B, 1, H, W) bool
     truth: list[Truth] | None = None  # at source size, on the CPU; in evaluation only
+    dropped: list[int] = field(default_factory=list)  # indices of samples that are missing here
 
     def __len__(self) -> int:
         return len(self.meta)
@@ -105,15 +113,23 @@ class Batch:
         return replace(self, **moved)
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack warped samples of one size into a ``Batch``.
+def collate(items: Sequence[Sample | Dropped]) -> Batch:
+    """Stack warped samples of one size into a ``Batch``, without those that were dropped.
+
+    Where all were, the batch is empty: its images are ``(0, 3, 0, 0)``.
 
     Raises:
         ValueError: some samples carry an annotation that others lack.
     """
+    samples = [item for item in items if isinstance(item, Sample)]
+    dropped = [item.index for item in items if isinstance(item, Dropped)]
+    if not samples:
+        image = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
+        return Batch(image=image, meta=[], dropped=dropped)
     batch = Batch(
         image=_stack([s.image.pixels.transpose(2, 0, 1) for s in samples]),
         meta=[s.meta for s in samples],
+        dropped=dropped,
     )
     if points := _present(samples, "keypoints"):
         batch.keypoints = _stack([p.xy for p in points])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         self.undefined = {}
         self._truth: Mapping[str, Any] | None = None
         self._only_seen = False
+        self._left_out: frozenset[int] = frozenset()
         for name in _COLUMNS:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
@@ -71,6 +72,10 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
             raise ValueError("the evaluation set has no annotated person with a labeled keypoint")
         self._truth, self._only_seen = coco, only_seen
 
+    def leave_out(self, image_ids: Collection[int]) -> None:
+        """Leave images out that could not be read, of this evaluation only."""
+        self._left_out = frozenset(image_ids)
+
     def update(
         self,
         image_ids: Tensor,
@@ -94,6 +99,20 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         for name, value in zip(_COLUMNS, values, strict=True):
             getattr(self, name).append(value.detach())
 
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Exchange people with the other processes; torchmetrics calls this.
+
+        A process that has none must send columns of the right type and shape all the same.
+        """
+        if not self.ids:
+            K = self.skeleton.num_keypoints
+            shapes = {"keypoints": (0, K, 2), "scores": (0, K)}
+            for name in _COLUMNS:
+                dtype = torch.int64 if name in ("image_ids", "ids") else torch.float32
+                empty = torch.empty(shapes.get(name, (0,)), dtype=dtype, device=self.device)
+                getattr(self, name).append(empty)
+        super().sync(*args, **kwargs)
+
     def compute(self) -> dict[str, float]:
         """Return the defined numbers: ``AP``, ..., and ``body/AP``, ... for every part.
 
@@ -105,6 +124,8 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         parts = {"": None, **self.skeleton.parts}
         people = self._people()
         seen = {p["image_id"] for p in people} if self._only_seen else None
+        if self._left_out and seen is None:
+            seen = {image["id"] for image in self._truth["images"]} - self._left_out
         numbers: dict[str, float] = {}
         self.undefined = {}
         for part, members in parts.items():

@@ -40,6 +40,11 @@ class MultiTask(Task):
         for _, task in self._named():
             task.setup(train=train, val=val, partial=partial)
 
+    def leave_out(self, indices: Sequence[int]) -> None:
+        """Tell every task."""
+        for _, task in self._named():
+            task.leave_out(indices)
+
     def compute_loss(self, output: Mapping[str, Any], batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of all tasks as ``<task>_<term>``."""
         return {

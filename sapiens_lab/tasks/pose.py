@@ -67,6 +67,14 @@ class PoseTask(Task):
         for metric in self.each_metric():
             if isinstance(metric, OksAP):
                 metric.set_ground_truth(val.ground_truth(), only_seen=partial)
+        self._image_id = val.image_id
+
+    def leave_out(self, indices: Sequence[int]) -> None:
+        """Leave the images of these people out of the ground truth: nobody could find them."""
+        image_ids = {self._image_id(index) for index in indices}
+        for metric in self.each_metric():
+            if isinstance(metric, OksAP):
+                metric.leave_out(image_ids)
 
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compare heatmaps ``(B, K, h, w)`` with those of the labeled keypoints."""

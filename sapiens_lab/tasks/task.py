@@ -64,6 +64,12 @@ class Task(nn.Module):
             partial: only a part of ``val`` will be evaluated.
         """
 
+    def leave_out(self, indices: Sequence[int]) -> None:
+        """Take note of samples of the evaluated dataset that could not be read.
+
+        Called before ``compute_metrics``, with the same indices in all processes.
+        """
+
     def describe(self) -> dict[str, Any]:
         """Return what a checkpoint must agree on with the task that loads it, as plain values."""
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import numpy as np
@@ -19,6 +19,7 @@ from sapiens_lab.data.sample import Batch
 from sapiens_lab.tasks.task import Task
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_SKIPPED = 10  # steps in a row without a finite gradient, until a run gives up
 CHECKPOINT_KEY = "sapiens_lab"  # where a checkpoint says what it was trained for
@@ -53,6 +54,8 @@ class Learner(L.LightningModule):
         self.origin: dict[str, Any] = {}  # of the weights that training started from
         # Lightning's own mean over processes rounds down the number of samples.
         self._means: dict[str, MeanMetric] = {}
+        self._num_samples = 0  # of this evaluation, in this process
+        self._dropped: list[int] = []
         self.undefined: dict[str, str] = {}  # numbers the last evaluation could not give, and why
         self._skipped = 0  # steps in a row without a finite gradient
         self._samples: list[str] = []  # of the last training batch
@@ -115,18 +118,51 @@ class Learner(L.LightningModule):
         self._log_numbers("test")
 
     def _evaluate(self, batch: Batch) -> Sequence[Any]:
+        self._num_samples += len(batch)
+        self._dropped += batch.dropped
+        if len(batch) == 0:
+            return []
         output = self.model(batch.image)
         for name, value in _with_total(self.task.compute_loss(output, batch)).items():
-            mean = self._means.setdefault(name, MeanMetric().to(self.device))
-            mean.update(value, weight=len(batch))
+            self._mean(name).update(value, weight=len(batch))
         if self.task.flip_test:
             output = self.task.average_flipped(output, self.model(batch.image.flip(-1)))
         predictions = self.task.predict(output, batch)
         self.task.update_metrics(predictions, batch)
         return predictions
 
+    def _mean(self, name: str) -> MeanMetric:
+        return self._means.setdefault(name, MeanMetric().to(self.device))
+
+    def _leave_out_dropped(self, stage: str) -> int:
+        """Count the samples that were dropped; return the number of those that were not.
+
+        Raises:
+            ValueError: there was none.
+        """
+        evaluated = sum(_gather(self._num_samples))
+        dropped = [index for indices in _gather(self._dropped) for index in indices]
+        self._num_samples, self._dropped = 0, []
+        self.task.leave_out(dropped)
+        if evaluated == 0 and not self.trainer.sanity_checking:
+            raise ValueError(
+                f"none of the {len(dropped)} samples of the {stage} set could be read; the "
+                "warnings above name them"
+            )
+        if dropped and self.trainer.is_global_zero:
+            log.warning(
+                "%s: %d of %d samples were left out; the warnings above name them",
+                stage, len(dropped), evaluated + len(dropped),
+            )  # fmt: skip
+        return evaluated
+
     def _log_numbers(self, stage: str) -> None:
         """Log what was measured; it is already summed over processes, so all log the same."""
+        if self._leave_out_dropped(stage) == 0:
+            return
+        for name in dict.fromkeys(name for names in _gather(list(self._means)) for name in names):
+            # A process without a sample takes part in the mean all the same.
+            self._mean(name).update(0.0, weight=0.0)
         losses = {name: mean.compute() for name, mean in self._means.items()}
         self._means.clear()
         numbers, self.undefined = self.task.compute_metrics()
@@ -207,6 +243,15 @@ class Learner(L.LightningModule):
                     "evaluate or continue it, or start from its weights with `weights=PATH`, "
                     "which makes a new last layer"
                 )
+
+
+def _gather(value: T) -> list[T]:
+    """Return the values of all processes."""
+    if not torch.distributed.is_initialized():
+        return [value]
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
 
 
 def _with_total(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from sapiens_lab import geometry
 from sapiens_lab.data.dataset import DatasetFactory
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
-from sapiens_lab.data.sample import Batch, Sample, collate
+from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
@@ -136,7 +136,7 @@ class Probe(Callback):
         sampler = EpochSampler(
             len(dataset), shuffle=False, rank=trainer.global_rank, world_size=trainer.world_size
         )
-        loader: DataLoader[Sample] = DataLoader(
+        loader: DataLoader[Sample | Dropped] = DataLoader(
             dataset,
             self.batch_size,
             sampler=sampler,
@@ -278,8 +278,7 @@ def has_labels(dataset: TransformedDataset) -> None:
     """
     if len(dataset) == 0:
         raise ValueError(f"probe: the labeled set is empty: {dataset.dataset!r}")
-    sampler = EpochSampler(1, shuffle=False)
-    sample = dataset[next(iter(sampler))]
+    sample = dataset.dataset[0]
     if sample.labels is None and sample.keypoints is None:
         raise ValueError(
             f"probe: {type(dataset.dataset).__name__} has neither part labels nor keypoints "

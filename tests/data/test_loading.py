@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from torch.utils.data import DataLoader
@@ -8,6 +10,7 @@ from sapiens_lab.data import photometric
 from sapiens_lab.data import transforms as T
 from sapiens_lab.data.datamodule import DataModule
 from sapiens_lab.data.dataset import Dataset
+from sapiens_lab.data.images import CorruptImageError
 from sapiens_lab.data.loading import EpochSampler, Key, TransformedDataset
 from sapiens_lab.data.sample import Sample, collate
 from tests.data.test_transforms import SIZE, make_sample
@@ -116,7 +119,53 @@ def test_when_everything_is_rejected_the_error_says_so() -> None:
         return None
 
     with pytest.raises(ValueError, match="rejected"):
-        TransformedDataset(MadePeople(), transforms=[reject])[Key(0, 0)]
+        TransformedDataset(MadePeople(), transforms=[reject], redraw=True)[Key(0, 0)]
+
+
+class DamagedPeople(MadePeople):
+    """Samples of which number 2 cannot be read."""
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == 2:
+            raise CorruptImageError("2.png is truncated")
+        return super().__getitem__(index)
+
+
+def damaged(**options: Any) -> DataModule:
+    return DataModule(
+        train=lambda: DamagedPeople(6),
+        val=lambda: DamagedPeople(6),
+        train_transforms=STEPS,
+        eval_transforms={**STEPS, "augment": None, "hole": None},
+        **{"num_workers": 0, "batch_size": 2, **options},
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_evaluation_drops_a_damaged_sample_and_counts_nothing_twice(workers: int) -> None:
+    module = damaged(on_error="skip", num_workers=workers)
+    batches = list(module.val_dataloader())
+    assert [meta.id for batch in batches for meta in batch.meta] == [0, 1, 3, 4, 5]
+    assert [batch.dropped for batch in batches] == [[], [2], []]
+
+
+def test_a_batch_of_damaged_samples_is_empty() -> None:
+    batches = list(damaged(on_error="skip", batch_size=1).val_dataloader())
+    assert [len(batch) for batch in batches] == [1, 1, 0, 1, 1, 1]
+    assert batches[2].to("cpu").dropped == [2]
+
+
+def test_training_draws_another_sample_instead(caplog: pytest.LogCaptureFixture) -> None:
+    batches = list(damaged(on_error="skip").train_dataloader())
+    ids = [meta.id for batch in batches for meta in batch.meta]
+    assert len(ids) == 6
+    assert 2 not in ids
+    assert caplog.text.count("2.png is truncated") == 1
+
+
+def test_a_damaged_sample_stops_a_run_unless_skipped() -> None:
+    with pytest.raises(ValueError, match=r"2\.png is truncated\. data\.on_error=skip goes on"):
+        list(damaged().val_dataloader())
 
 
 def test_datamodule_builds_only_what_it_is_asked_for() -> None:

@@ -61,6 +61,17 @@ def score(truth: dict[str, Any], **columns: torch.Tensor) -> tuple[dict[str, flo
     return metric.compute(), metric
 
 
+def test_images_that_could_not_be_read_do_not_count() -> None:
+    truth = made_people(4)
+    metric = OksAP(SKELETON)
+    metric.set_ground_truth(truth)
+    for left_out, expected in (([truth["annotations"][3]["image_id"]], 1.0), ([], 0.75)):
+        metric.update(**{name: value[:3] for name, value in predict(truth).items()})
+        metric.leave_out(left_out)
+        assert metric.compute()["AR"] == pytest.approx(expected)
+        metric.reset()
+
+
 def test_a_perfect_prediction_scores_one() -> None:
     truth = made_people()
     numbers, metric = score(truth, **predict(truth))

@@ -17,7 +17,6 @@ from sapiens_lab.data.datasets.coco_regions import decode_region
 from sapiens_lab.data.datasets.map_samples import (
     check_spread,
     make_sample,
-    read_or_skip,
     spread,
 )
 from sapiens_lab.data.discovery import coco
@@ -88,34 +87,17 @@ class CocoParts(Dataset):
             if name in chosen
         ]
         if self._names:
-            check_spread(self._sample, len(self), on_error=on_error)
+            check_spread(self.__getitem__, len(self), on_error=on_error)
 
     def __len__(self) -> int:
         return len(self._names)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return an image; with ``on_error=skip``, the next whose files can be read.
+        """Return an image as a whole.
 
         Raises:
-            ValueError: the image or its annotations cannot be read; names them.
+            FileNotFoundError, ValueError: the image or its annotations cannot be read; names them.
         """
-        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
-
-    def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
-        """Count the pixels of each class in images spread over the set.
-
-        Args:
-            limit: look into so many images at most; ``None`` looks into all.
-        """
-        counts = np.zeros(256, np.int64)
-        indices = spread(len(self), limit)
-        for index in indices:
-            labels = self[index].labels
-            assert labels is not None
-            counts += np.bincount(labels.ids.ravel(), minlength=256)
-        return PixelCounts(counts, len(indices))
-
-    def _sample(self, index: int) -> Sample:
         path = self.image_dir / self._names[index]
         pixels = read_image(path)
         size = (pixels.shape[0], pixels.shape[1])
@@ -136,6 +118,29 @@ class CocoParts(Dataset):
             ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
         )
         return replace(make_sample(pixels, path, index), labels=labels)
+
+    def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
+        """Count the pixels of each class in images spread over the set.
+
+        Args:
+            limit: look into so many images at most; ``None`` looks into all.
+
+        Raises:
+            FileNotFoundError, ValueError: a file is faulty and ``on_error`` is not ``skip``.
+        """
+        counts, num_maps = np.zeros(256, np.int64), 0
+        for index in spread(len(self), limit):
+            try:
+                labels = self[index].labels
+            except (ValueError, FileNotFoundError) as error:
+                if self.on_error == "raise":
+                    raise
+                log.warning("not counted: %s", error)
+                continue
+            assert labels is not None
+            counts += np.bincount(labels.ids.ravel(), minlength=256)
+            num_maps += 1
+        return PixelCounts(counts, num_maps)
 
 
 def _find_fault(content: dict[str, Any]) -> str:

@@ -16,7 +16,6 @@ from sapiens_lab.data.datasets.coco_people import (
     read_people,
     wanted_people,
 )
-from sapiens_lab.data.datasets.map_samples import read_or_skip
 from sapiens_lab.data.discovery import coco
 from sapiens_lab.data.discovery.splits import Split, divide
 from sapiens_lab.data.faults import OnError
@@ -84,12 +83,37 @@ class CocoPose(Dataset):
         return len(self._people.ids)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a person; with ``on_error=skip``, the next whose image can be read.
+        """Return a person.
 
         Raises:
-            ValueError: the image cannot be read; names it.
+            CorruptImageError, FileNotFoundError: the image cannot be read; names it.
         """
-        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
+        people = self._people
+        image_index = int(people.image_index[index])
+        path = self.image_dir / self._names[image_index]
+        pixels = read_image(path)
+        points = people.points[index]
+        return Sample(
+            image=Image(pixels=pixels),
+            bbox=people.boxes[index],
+            meta=Meta(
+                id=int(people.ids[index]),
+                image_id=self._image_ids[image_index],
+                path=str(path),
+                size=(pixels.shape[0], pixels.shape[1]),
+                bbox=people.boxes[index],
+                bbox_score=float(people.scores[index]),
+            ),
+            keypoints=Keypoints(
+                xy=points[:, :2],
+                visible=points[:, 2].astype(np.uint8),
+                flip_indices=self.skeleton.flip_indices,
+            ),
+        )
+
+    def image_id(self, index: int) -> int:
+        """Return the id of a person's image."""
+        return self._image_ids[int(self._people.image_index[index])]
 
     def ground_truth(self) -> dict[str, Any]:
         """Return all annotated people of this split, crowds included, as a COCO dictionary."""
@@ -133,30 +157,9 @@ class CocoPose(Dataset):
             kept = ~np.isin(names, list(missing))
             columns = {name: getattr(self._people, name)[kept] for name in People.__slots__}
             self._people = People(**columns)
-
-    def _sample(self, index: int) -> Sample:
-        people = self._people
-        image_index = int(people.image_index[index])
-        path = self.image_dir / self._names[image_index]
-        pixels = read_image(path)
-        points = people.points[index]
-        return Sample(
-            image=Image(pixels=pixels),
-            bbox=people.boxes[index],
-            meta=Meta(
-                id=int(people.ids[index]),
-                image_id=self._image_ids[image_index],
-                path=str(path),
-                size=(pixels.shape[0], pixels.shape[1]),
-                bbox=people.boxes[index],
-                bbox_score=float(people.scores[index]),
-            ),
-            keypoints=Keypoints(
-                xy=points[:, :2],
-                visible=points[:, 2].astype(np.uint8),
-                flip_indices=self.skeleton.flip_indices,
-            ),
-        )
+            self._image_index = {
+                k: i for k, i in self._image_index.items() if self._names[i] not in missing
+            }
 
 
 def _as_int(image_id: Any, place: int) -> int:

@@ -16,7 +16,6 @@ from sapiens_lab.data.datasets.map_samples import (
     check_size,
     check_spread,
     make_sample,
-    read_or_skip,
 )
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
@@ -100,14 +99,11 @@ class DepthMaps(Dataset):
         return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return an image; with ``on_error=skip``, the next whose files can be read.
+        """Return an image as a whole.
 
         Raises:
-            ValueError: they cannot be read; names them.
+            FileNotFoundError, ValueError: they cannot be read; names them.
         """
-        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
-
-    def _sample(self, index: int) -> Sample:
         path = self._images[index]
         pixels = read_image(path)
         mask = self._mask(index, pixels.shape[:2])

@@ -1,4 +1,4 @@
-"""Samples of an image and its map: made, checked before a run, and skipped where faulty."""
+"""Samples of an image and its map: made, and checked before a run."""
 
 from __future__ import annotations
 
@@ -72,27 +72,6 @@ def check_spread(check: Callable[[int], object], length: int, *, on_error: OnErr
     if faults:
         title = f"{len(faults)} of {len(looked)} files that were looked into are faulty"
         report(title, faults, on_error=on_error)
-
-
-def read_or_skip(
-    read: Callable[[int], Sample], index: int, length: int, *, on_error: OnError
-) -> Sample:
-    """Return sample ``index``; with ``on_error=skip``, the next that can be read.
-
-    Raises:
-        IndexError: beyond the data set.
-        ValueError: its files cannot be read; names them.
-    """
-    if not 0 <= index < length:
-        raise IndexError(index)
-    for step in range(length):
-        try:
-            return read((index + step) % length)
-        except (ValueError, FileNotFoundError) as error:
-            if on_error == "raise":
-                raise ValueError(f"{error}. data.on_error=skip goes on without it") from error
-            log.warning("skipped: %s", error)
-    raise ValueError(f"none of the {length} samples can be read; the last faults stand in the log")
 
 
 def spread(length: int, limit: int | None) -> list[int]:

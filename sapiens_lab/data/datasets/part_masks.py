@@ -17,7 +17,6 @@ from sapiens_lab.data.datasets.map_samples import (
     check_size,
     check_spread,
     make_sample,
-    read_or_skip,
     spread,
 )
 from sapiens_lab.data.discovery import folders
@@ -95,12 +94,18 @@ class PartMasks(Dataset):
         return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return an image; with ``on_error=skip``, the next whose files can be read.
+        """Return an image as a whole.
 
         Raises:
-            ValueError: they cannot be read; names them.
+            FileNotFoundError, ValueError: they cannot be read; names them.
         """
-        return read_or_skip(self._sample, index, len(self), on_error=self.on_error)
+        path = self._images[index]
+        pixels, ids = read_image(path), self._ids(index)
+        check_size(path, self._labels[index], ids.shape, expected=pixels.shape[:2])
+        labels = LabelMap(
+            ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
+        )
+        return replace(make_sample(pixels, path, index), labels=labels)
 
     def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
         """Count the pixels of each class in masks spread over the set.
@@ -122,15 +127,6 @@ class PartMasks(Dataset):
             else:
                 num_maps += 1
         return PixelCounts(counts, num_maps)
-
-    def _sample(self, index: int) -> Sample:
-        path = self._images[index]
-        pixels, ids = read_image(path), self._ids(index)
-        check_size(path, self._labels[index], ids.shape, expected=pixels.shape[:2])
-        labels = LabelMap(
-            ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
-        )
-        return replace(make_sample(pixels, path, index), labels=labels)
 
     def _ids(self, index: int) -> NDArray[np.uint8]:
         return class_ids(read_labels(self._labels[index]), self.parts, self._labels[index])

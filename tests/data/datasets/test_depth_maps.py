@@ -145,9 +145,8 @@ def test_a_faulty_file_among_good_ones_can_be_skipped(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"b\.npy has no valid pixel: its mask is empty"):
         load(tmp_path)
     dataset = load(tmp_path, on_error="skip")
-    assert [Path(dataset[i].meta.path).stem for i in range(3)] == ["a", "c", "c"]
-    dataset.on_error = "raise"
-    with pytest.raises(ValueError, match=r"its mask is empty.*on_error=skip goes on"):
+    assert [Path(dataset[i].meta.path).stem for i in (0, 2)] == ["a", "c"]
+    with pytest.raises(ValueError, match=r"its mask is empty"):
         dataset[1]
 
 

@@ -226,10 +226,13 @@ def test_faulty_files_are_named_or_skipped(
     assert "on_error=skip" in text
     dataset = PartMasks(tmp_path, split="train", parts="goliath28", on_error="skip")
     with caplog.at_level(logging.WARNING):
-        assert [Path(dataset[i].meta.path).stem for i in range(3)] == ["a", "a", "a"]
         counts = dataset.count_pixels()
         assert (counts.pixels[4], counts.num_maps) == (8, 2)  # b is not counted
     assert "b.png" in caplog.text
+    assert Path(dataset[0].meta.path).stem == "a"
+    for index, fault in ((1, "b.png holds value 77"), (2, "c.png is 5 x 8")):
+        with pytest.raises(ValueError, match=fault):
+            dataset[index]
     with pytest.raises(IndexError):
         dataset[3]
 
