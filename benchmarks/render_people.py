@@ -28,7 +28,7 @@ from sapiens_lab.synthetic.people.body import load_body
 from sapiens_lab.synthetic.people.landmarks import load_landmarks
 from sapiens_lab.synthetic.people.regions import load_regions
 from sapiens_lab.synthetic.people.views import SceneSource
-from sapiens_lab.synthetic.rendering import lighting
+from sapiens_lab.synthetic.rendering import lighting, orbit
 from sapiens_lab.synthetic.rendering.raster import Backend
 
 # Stage -> the function that does it, where its caller looks it up. A stage holds its inner ones.
@@ -38,7 +38,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "  clothes": (person, "_dress"),
     "  skin and scalp": (person, "_skin"),
     "  joining, normals": (person, "join"),
-    "camera": (scene, "sample_camera"),
+    "camera": (orbit.Orbit, "sample"),
     "shadow map": (lighting.ShadowMap, "cast"),
     "seeing": (scene, "see"),
     "  rasterizing": (surface, "rasterize"),

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from rich import filesize
 from rich.console import Console
@@ -25,9 +26,10 @@ from sapiens_lab.synthetic.files.formats import FileFormats
 from sapiens_lab.synthetic.files.parallel import for_each
 from sapiens_lab.synthetic.files.prepare import progress_bar
 from sapiens_lab.synthetic.people.views import SPLITS, PeopleViews, SceneSource
+from sapiens_lab.synthetic.rendering.orbit import Orbit
 from sapiens_lab.synthetic.rendering.view import ViewSource
 from sapiens_lab.synthetic.scans.scan import load_scan
-from sapiens_lab.synthetic.scans.views import Orbit, ScanViews
+from sapiens_lab.synthetic.scans.views import ScanViews
 
 LARGEST = 4096  # pixels a side
 _HIGHEST = 10**8  # numbers of scenes have eight digits
@@ -148,7 +150,7 @@ def _source(arguments: argparse.Namespace) -> ViewSource:
     if wrong:
         named = ", ".join("--" + name.replace("_", "-") for name in sorted(wrong))
         raise ValueError(f"{named}: only {'without' if arguments.mesh else 'with'} --mesh")
-    ranges = {
+    ranges: dict[str, Any] = {
         (name if name == "fill" else f"{name}_deg"): tuple(getattr(arguments, name))
         for name in (*_CAMERA, *_ORBIT)
         if getattr(arguments, name)

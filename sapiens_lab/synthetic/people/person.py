@@ -17,9 +17,9 @@ from sapiens_lab.synthetic.people.materials import Material
 from sapiens_lab.synthetic.people.poses import PoseKind, rotations, sample_pose
 from sapiens_lab.synthetic.people.regions import Regions, load_regions
 from sapiens_lab.synthetic.rendering.arrays import F32, U8, Rng
-from sapiens_lab.synthetic.rendering.camera import Framing
 from sapiens_lab.synthetic.rendering.mesh import Mesh, Piece, join
 from sapiens_lab.synthetic.rendering.noise import SineNoise
+from sapiens_lab.synthetic.rendering.orbit import Framing
 from sapiens_lab.synthetic.rendering.streams import Streams
 
 _SKIN = slice(0, MESHES["tights"].start)  # body, tongue, eyes and teeth

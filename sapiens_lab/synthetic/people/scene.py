@@ -18,9 +18,10 @@ from sapiens_lab.synthetic.people.shading import shade
 from sapiens_lab.synthetic.people.surface import Surface, see
 from sapiens_lab.synthetic.rendering import backgrounds
 from sapiens_lab.synthetic.rendering.arrays import F32, U8, Bool
-from sapiens_lab.synthetic.rendering.camera import Camera, Framing, choose_framing, sample_camera
+from sapiens_lab.synthetic.rendering.camera import Camera
 from sapiens_lab.synthetic.rendering.composite import at_centers, blend, supersampled, tone_map
 from sapiens_lab.synthetic.rendering.lighting import ShadowMap, sample_light
+from sapiens_lab.synthetic.rendering.orbit import USUAL, Framing, Orbit, choose_framing
 from sapiens_lab.synthetic.rendering.raster import Backend
 from sapiens_lab.synthetic.rendering.streams import Seed, Streams
 
@@ -66,8 +67,7 @@ def render_scene(
     *,
     image_size: tuple[int, int],
     framing: Framing | None = None,
-    elevation_deg: tuple[float, float] | None = None,
-    roll_deg: tuple[float, float] | None = None,
+    orbit: Orbit = USUAL,
     supersample: Literal[1, 2] = 2,
     camera: Camera | None = None,
     shadows: bool = True,
@@ -80,9 +80,7 @@ def render_scene(
         seed: an integer or a sequence of them.
         image_size: (height, width) of the image.
         framing: how much of the person to show; drawn by default.
-        elevation_deg: range of the angle at which the camera looks down; by default most look
-            straight ahead or a little down.
-        roll_deg: range of the camera's turn about its line of sight; by default a few degrees.
+        orbit: what the scene's camera is drawn from; by default as people are photographed.
         supersample: 2 smooths the edges of the image (annotations are never mixed).
         camera: look through this camera instead of the scene's own; its size counts.
         shadows: of the person, on the person and on the floor.
@@ -93,13 +91,7 @@ def render_scene(
     framing = framing or choose_framing(streams.get("framing"))
     person = build_person(streams, framing)
     targets = _targets(streams, person, framing)
-    own = sample_camera(
-        streams.get("camera"),
-        targets,
-        image_size,
-        elevation_deg=elevation_deg,
-        roll_deg=roll_deg,
-    )
+    own, _ = orbit.sample(streams.get("camera"), targets, image_size)
     camera = camera or own
     light = sample_light(streams.get("light"))
     shadow_map = ShadowMap.cast(person.mesh, light) if shadows else None

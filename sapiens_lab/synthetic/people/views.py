@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sapiens_lab.synthetic.people.scene import VERSION, Scene, render_scene
-from sapiens_lab.synthetic.rendering.camera import check_range
+from sapiens_lab.synthetic.rendering.orbit import USUAL, Orbit
 from sapiens_lab.synthetic.rendering.view import View
 
 SPLITS = ("train", "val", "test")  # in the order of SyntheticPeople: the same scenes
@@ -19,20 +19,22 @@ class SceneSource:
     """Which scenes: everything that decides what scene number ``i`` looks like.
 
     Raises:
-        ValueError: a range of angles makes no sense, see `check_range`.
+        ValueError: a range of angles makes no sense, see `Orbit`.
     """
 
     image_size: tuple[int, int]
     seed: int
     split: int
     supersample: int = 2
-    elevation_deg: tuple[float, float] | None = None  # ranges, see `render_scene`
+    elevation_deg: tuple[float, float] | None = None  # ranges, see `Orbit`
     roll_deg: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("elevation_deg", "roll_deg"):
-            if (ends := getattr(self, name)) is not None:
-                check_range(name, ends)
+        self.orbit()  # checks the ranges
+
+    def orbit(self) -> Orbit:
+        """Return what the cameras are drawn from."""
+        return replace(USUAL, elevation_deg=self.elevation_deg, roll_deg=self.roll_deg)
 
     def render(self, index: int) -> Scene:
         """Render scene number ``index``."""
@@ -40,8 +42,7 @@ class SceneSource:
         return render_scene(
             (self.seed, self.split, index),
             image_size=self.image_size,
-            elevation_deg=self.elevation_deg,
-            roll_deg=self.roll_deg,
+            orbit=self.orbit(),
             supersample=1 if self.supersample == 1 else 2,
         )
 

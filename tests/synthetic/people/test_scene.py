@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from sapiens_lab import geometry
 from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
 from sapiens_lab.synthetic import PART_FLIP, PARTS, Scene, render_scene
 from sapiens_lab.synthetic.people.landmarks import load_landmarks
+from sapiens_lab.synthetic.rendering.orbit import USUAL
 
 SIZE = (128, 96)
 SEEDS = range(16)
@@ -46,11 +49,10 @@ def test_the_image_size_changes_only_the_view() -> None:
 
 
 def test_cameras_look_down_and_turn_as_asked() -> None:
+    orbit = replace(USUAL, elevation_deg=(50, 60), roll_deg=(80, 100))
     for seed in range(4):
         usual = render_scene(seed, image_size=SIZE, supersample=1)
-        above = render_scene(
-            seed, image_size=SIZE, supersample=1, elevation_deg=(50, 60), roll_deg=(80, 100)
-        )
+        above = render_scene(seed, image_size=SIZE, supersample=1, orbit=orbit)
         right, _, forward = above.camera.R
         assert 50 <= np.degrees(np.arcsin(-forward[1])) <= 60  # the world's y points up
         # Turned by about a quarter, the image's x axis lies in the plane of the world's y.
