@@ -17,6 +17,7 @@ from sapiens_lab.data.transforms import ExpandBox
 from sapiens_lab.training.learner import Learner
 from sapiens_lab.training.lora import lora_scale, merge_lora
 from sapiens_lab.weights.model import save_model
+from sapiens_lab.weights.reading import read_content
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,6 @@ def _best_state(trainer: L.Trainer) -> dict[str, torch.Tensor] | None:
     for callback in trainer.checkpoint_callbacks:
         path = getattr(callback, "best_model_path", "")
         if isinstance(callback, ModelCheckpoint) and callback.monitor and path:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            state = content["state_dict"]
+            state = read_content(Path(path))["state_dict"]
             return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     return None

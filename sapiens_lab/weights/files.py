@@ -15,10 +15,10 @@ from typing import Any
 
 from torch import Tensor
 
-from sapiens_lab.weights.archives import read_content
 from sapiens_lab.weights.catalog import Card
 from sapiens_lab.weights.hub import locate
 from sapiens_lab.weights.names import to_ours
+from sapiens_lab.weights.reading import read_content
 
 State = dict[str, Tensor]
 

@@ -1,0 +1,105 @@
+"""A file's bytes, mapped into memory: read where they lie, and checked before they are used."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+_BLOCK = 1 << 24
+
+
+class DamagedError(ValueError):
+    """The bytes are not what they should be: cut off, changed, or of another kind."""
+
+
+class RefusedError(ValueError):
+    """The file asks for something that is not done; the message says what and why."""
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is not a plain file before it is opened.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ValueError: a folder, named pipe, device or socket.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        kind = "folder" if stat.S_ISDIR(mode) else "pipe, device or socket"
+        raise ValueError(f"{path} is a {kind}, not a file of weights")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A stretch of a file.
+
+    Args:
+        descriptor: of the open file, for checksums: what is mapped counts as this process's memory.
+        view: of the whole file.
+        start: first byte in the file.
+        size: in bytes.
+        is_mapped: tensors lie in the map, which is private: writing changes no file. Otherwise
+            they are copies, which stay whole when the file is overwritten.
+    """
+
+    descriptor: int
+    view: memoryview
+    start: int
+    size: int
+    is_mapped: bool
+
+    @classmethod
+    def of_file(cls, descriptor: int, *, is_mapped: bool) -> Region:
+        """Map a file that is not empty."""
+        view = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY))
+        return cls(descriptor, view, 0, len(view), is_mapped)
+
+    def part(self, start: int, size: int) -> Region:
+        """Return a stretch within this one.
+
+        Raises:
+            DamagedError: it would end beyond.
+        """
+        if start < 0 or size < 0 or start + size > self.size:
+            raise DamagedError("it ends too early")
+        return Region(self.descriptor, self.view, self.start + start, size, self.is_mapped)
+
+    def bytes(self, start: int = 0, size: int | None = None) -> memoryview:
+        """Return bytes without a copy.
+
+        Raises:
+            DamagedError: they would end beyond.
+        """
+        part = self.part(start, self.size - start if size is None else size)
+        return self.view[part.start : part.start + part.size]
+
+    def crc(self) -> int:
+        """Return the CRC-32 of all bytes."""
+        value, position, end = 0, self.start, self.start + self.size
+        while position < end:
+            block = os.pread(self.descriptor, min(_BLOCK, end - position), position)
+            if not block:
+                raise DamagedError("it became shorter while it was read")
+            value = zlib.crc32(block, value)
+            position += len(block)
+        return value
+
+    def storage(self, *, alignment: int = 1) -> torch.UntypedStorage:
+        """Return the bytes as a tensor's storage, copied only if they are not aligned."""
+        if not self.size:
+            return torch.empty(0, dtype=torch.uint8).untyped_storage()
+        flat = torch.frombuffer(self.view, dtype=torch.uint8, count=self.size, offset=self.start)
+        if not self.is_mapped or self.start % alignment:
+            flat = flat.clone()
+        return flat.untyped_storage()
