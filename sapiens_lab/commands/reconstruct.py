@@ -17,7 +17,8 @@ import torch
 from rich.console import Console
 
 from sapiens_lab.data.crops import CenterCrop
-from sapiens_lab.data.datasets.map_samples import make_sample
+from sapiens_lab.data.datasets.whole_image import make_sample
+from sapiens_lab.data.fields import Image
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.transforms import Warp
 from sapiens_lab.models.mae import MaskedAutoencoder
@@ -67,7 +68,7 @@ def figure(model: MaskedAutoencoder, pixels: RGBImage, *, seed: int = 0) -> RGBI
     rows, columns = model.backbone.grid
     size = (rows * model.backbone.patch_size, columns * model.backbone.patch_size)
     rng = np.random.default_rng(0)  # nothing below draws from it
-    sample = CenterCrop(size)(make_sample(pixels, Path("image"), 0), rng)
+    sample = CenterCrop(size)(make_sample(Image(pixels=pixels), Path("image"), 0), rng)
     seen = Warp(size, antialias=True)(sample, rng).image.pixels
     image = torch.from_numpy(seen.transpose(2, 0, 1).copy())[None]
     sheet = []

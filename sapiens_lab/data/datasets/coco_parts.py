@@ -5,33 +5,33 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.parts import Parts
-from sapiens_lab.data.dataset import Dataset, PixelCounts
+from sapiens_lab.data.dataset import PixelCounts
 from sapiens_lab.data.datasets.coco_regions import decode_region
-from sapiens_lab.data.datasets.map_samples import (
+from sapiens_lab.data.datasets.map_dataset import (
+    MapDataset,
+    Mask,
+    Size,
     check_spread,
-    make_sample,
-    spread,
+    count_labels,
 )
 from sapiens_lab.data.discovery import coco
 from sapiens_lab.data.discovery.splits import Split, divide
 from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import LabelMap
-from sapiens_lab.data.images import read_image
-from sapiens_lab.data.sample import Sample
 
 log = logging.getLogger(__name__)
 
 _WORDS = ("instances", "segm", "parts", "mask", "coco")  # in the names of likelier files
 
 
-class CocoParts(Dataset):
+class CocoParts(MapDataset):
     """One sample an image, whole, in the source frame.
 
     Where annotations overlap, the smaller one lies on top: a face on a body. Crowds are ignored
@@ -55,6 +55,7 @@ class CocoParts(Dataset):
         ValueError: a category is no class, or annotations are faulty; names them and the remedy.
     """
 
+    field = "labels"
     parts: Parts
 
     def __init__(
@@ -68,7 +69,6 @@ class CocoParts(Dataset):
         val_fraction: float | None = 0.1,
         on_error: OnError = "raise",
     ) -> None:
-        self.on_error = on_error
         file = coco.find_annotations(root, split, _WANTED, given=annotation_file)
         self.annotation_file = file.path
         self.parts = Parts.load(str(file.path) if parts is None else parts)
@@ -79,68 +79,46 @@ class CocoParts(Dataset):
         names = [str(image["file_name"]) for image in images]
         chosen = set(divide(names, split, val_fraction) if file.is_whole else names)
         chosen -= coco.report_missing(self.image_dir, chosen, on_error=on_error)
-        self._names = [name for name in names if name in chosen]
+        paths = [self.image_dir / name for name in names if name in chosen]
+        super().__init__({"image": paths}, on_error=on_error)
         # As bytes, which worker processes share without copying.
         self._annotations = [
             json.dumps([[image.get("height"), image.get("width")], rows]).encode()
             for name, image, rows in zip(names, images, annotations, strict=True)
             if name in chosen
         ]
-        if self._names:
-            check_spread(self.__getitem__, len(self), on_error=on_error)
+        check_spread(self.check, len(self), on_error=on_error)
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return an image as a whole.
+    def read_map(self, index: int, size: Size, mask: Mask | None) -> LabelMap:
+        """Return the class of every pixel.
 
         Raises:
-            FileNotFoundError, ValueError: the image or its annotations cannot be read; names them.
+            ValueError: the annotations are malformed or made for another size; names them.
         """
-        path = self.image_dir / self._names[index]
-        pixels = read_image(path)
-        size = (pixels.shape[0], pixels.shape[1])
         stated, rows = json.loads(self._annotations[index])
         if None not in stated and tuple(stated) != size:
             raise ValueError(
-                f"{path} is {size[0]} x {size[1]} (height x width) but {self.annotation_file} was "
-                f"made for {stated[0]} x {stated[1]}; put the original image back"
+                f"{self._images[index]} is {size[0]} x {size[1]} (height x width) but "
+                f"{self.annotation_file} was made for {stated[0]} x {stated[1]}; put the original "
+                "image back"
             )
         regions = [decode_region(row, size, self.annotation_file) for row in rows]
         crowd = [bool(row.get("iscrowd")) for row in rows]
         ids = np.full(size, self._background, np.uint8)
         order = sorted(range(len(rows)), key=lambda i: (not crowd[i], -int(regions[i].sum())))
         for i in order:
-            name = self._class_of[rows[i]["category_id"]]
-            ids[regions[i]] = self.parts.ignore_index if crowd[i] else name
-        labels = LabelMap(
+            class_id = self._class_of[rows[i]["category_id"]]
+            ids[regions[i]] = self.parts.ignore_index if crowd[i] else class_id
+        return LabelMap(
             ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
         )
-        return replace(make_sample(pixels, path, index), labels=labels)
 
     def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
-        """Count the pixels of each class in images spread over the set.
+        """Count the pixels of each class in images all over the dataset, as ``count_labels``."""
+        return count_labels(self._read_ids, len(self), limit=limit, on_error=self.on_error)
 
-        Args:
-            limit: look into so many images at most; ``None`` looks into all.
-
-        Raises:
-            FileNotFoundError, ValueError: a file is faulty and ``on_error`` is not ``skip``.
-        """
-        counts, num_maps = np.zeros(256, np.int64), 0
-        for index in spread(len(self), limit):
-            try:
-                labels = self[index].labels
-            except (ValueError, FileNotFoundError) as error:
-                if self.on_error == "raise":
-                    raise
-                log.warning("not counted: %s", error)
-                continue
-            assert labels is not None
-            counts += np.bincount(labels.ids.ravel(), minlength=256)
-            num_maps += 1
-        return PixelCounts(counts, num_maps)
+    def _read_ids(self, index: int) -> NDArray[np.uint8]:
+        return self.read_map(index, *self.read_header(index)).ids
 
 
 def _find_fault(content: dict[str, Any]) -> str:

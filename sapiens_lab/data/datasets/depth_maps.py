@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
-from sapiens_lab.data.dataset import Dataset
-from sapiens_lab.data.datasets.map_samples import (
+from sapiens_lab.data.arrays import read_map
+from sapiens_lab.data.datasets.map_dataset import (
+    MapDataset,
+    Mask,
+    Size,
     check_size,
     check_spread,
-    make_sample,
 )
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import DepthMap
-from sapiens_lab.data.images import read_image
-from sapiens_lab.data.sample import Sample
 
 DepthKind = Literal["relative", "metric"]
 
 
-class DepthMaps(Dataset):
+class DepthMaps(MapDataset):
     """One sample an image, whole, in the source frame; boxed by its mask.
 
     The layout of the official toy data, ``images/ masks/ depths/`` with equal file names, or
@@ -58,6 +56,8 @@ class DepthMaps(Dataset):
             be; names the files.
     """
 
+    field = "depth"
+
     def __init__(
         self,
         root: str | Path,
@@ -78,54 +78,19 @@ class DepthMaps(Dataset):
         if not unit_m or not np.isfinite(unit_m):
             raise ValueError(f"unit_m={unit_m}: say how many meters the stored number 1 means")
         self.kind, self.unit_m, self.invalid = kind, unit_m, tuple(invalid)
-        self.larger_is_farther, self.on_error = larger_is_farther, on_error
-        depths = folders.Kind(
-            what="depth map",
-            folders=("depths", "depth"),
-            suffixes=MAP_SUFFIXES,
-            given=depth_dir,
-            argument="depth_dir",
-        )
-        kinds = [folders.images(image_dir), depths, folders.masks(mask_dir)]
-        found = folders.find_samples(
-            root, split, kinds, val_fraction=val_fraction, on_error=on_error
-        )
-        self._images = [files["image"] for files in found]
-        self._depths = [files["depth map"] for files in found]
-        self._masks = [files.get("mask") for files in found]
-        check_spread(self._check, len(self), on_error=on_error)
+        self.larger_is_farther = larger_is_farther
+        kinds = folders.images(image_dir), folders.maps("depth", depth_dir), folders.masks(mask_dir)
+        files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
+        super().__init__(files, on_error=on_error)
+        self._depths = files["depth map"]
+        check_spread(self.check, len(self), on_error=on_error)
 
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return an image as a whole.
+    def read_map(self, index: int, size: Size, mask: Mask | None) -> DepthMap:
+        """Return the depth, and where it is known.
 
         Raises:
-            FileNotFoundError, ValueError: they cannot be read; names them.
+            ValueError, FileNotFoundError: the file cannot be read or does not fit; names it.
         """
-        path = self._images[index]
-        pixels = read_image(path)
-        mask = self._mask(index, pixels.shape[:2])
-        depth = self._depth(index, mask)
-        check_size(path, self._depths[index], depth.depth.shape, expected=pixels.shape[:2])
-        return replace(make_sample(pixels, path, index, mask), depth=depth)
-
-    def _check(self, index: int) -> None:
-        depth = self._depth(index, self._mask(index))
-        check_size(self._images[index], self._depths[index], depth.depth.shape)
-
-    def _mask(
-        self, index: int, expected: tuple[int, ...] | None = None
-    ) -> NDArray[np.bool_] | None:
-        path = self._masks[index]
-        if path is None:
-            return None
-        mask = read_mask(path)
-        check_size(self._images[index], path, mask.shape, expected)
-        return mask
-
-    def _depth(self, index: int, mask: NDArray[np.bool_] | None) -> DepthMap:
         path = self._depths[index]
         stored = _read_depth(path)
         if self.kind == "metric" and stored.dtype == np.uint8:
@@ -133,6 +98,7 @@ class DepthMaps(Dataset):
                 f"{path} has 8 bits, too few for meters; it seems to be an image of depth. Give "
                 "16-bit PNG, TIFF, EXR or .npy, or set kind=relative"
             )
+        check_size(self._images[index], path, stored.shape, size)
         values = stored.astype(np.float32)
         valid = np.isfinite(values) & ~np.isin(values, np.array(self.invalid, np.float32))
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -141,8 +107,6 @@ class DepthMaps(Dataset):
         if self.kind == "metric" or not self.larger_is_farther:
             valid &= depth > 0
         if mask is not None:
-            if mask.shape != valid.shape:
-                check_size(self._images[index], path, valid.shape)
             valid &= mask
         if not valid.any():
             raise ValueError(_why_invalid(path, values, mask))

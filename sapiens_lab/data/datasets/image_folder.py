@@ -6,13 +6,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-import numpy as np
-
 from sapiens_lab.data.dataset import Dataset
+from sapiens_lab.data.datasets.whole_image import make_sample
 from sapiens_lab.data.discovery.splits import SPLITS, Split, check_root, divide, split_of
 from sapiens_lab.data.fields import EncodedImage
 from sapiens_lab.data.images import SUFFIXES, read_content, size_of
-from sapiens_lab.data.sample import Meta, Sample
+from sapiens_lab.data.sample import Sample
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +70,8 @@ def encoded_sample(content: bytes, name: str, index: int) -> Sample:
     Raises:
         CorruptImageError: it is truncated or no image; names it.
     """
-    height, width = size_of(content, name)
-    bbox = np.array([0, 0, width - 1, height - 1], np.float32)
-    meta = Meta(id=index, image_id=index, path=name, size=(height, width), bbox=bbox)
-    image = EncodedImage(content=content, name=name, size=(height, width))
-    return Sample(image=image, bbox=bbox, meta=meta)
+    image = EncodedImage(content=content, name=name, size=size_of(content, name))
+    return make_sample(image, name, index)
 
 
 def _of_split(names: Sequence[str], split: Split, val_fraction: float) -> list[str]:

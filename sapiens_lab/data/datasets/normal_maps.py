@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sapiens_lab.data.arrays import MAP_SUFFIXES, read_map, read_mask
-from sapiens_lab.data.dataset import Dataset
-from sapiens_lab.data.datasets.map_samples import (
+from sapiens_lab.data.arrays import read_map
+from sapiens_lab.data.datasets.map_dataset import (
+    MapDataset,
+    Mask,
+    Size,
     check_size,
     check_spread,
-    make_sample,
 )
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import NormalMap
-from sapiens_lab.data.images import read_image
-from sapiens_lab.data.sample import Sample
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ _SUSPICIOUS = 0.2  # fraction of the surface that another setting would turn to 
 _NUM_SAMPLED = 10_000  # pixels of a map that the checks look at
 
 
-class NormalMaps(Dataset):
+class NormalMaps(MapDataset):
     """One sample an image, whole, in the source frame; boxed by its mask.
 
     The layout of the official toy data, ``images/ masks/ normals/`` with equal file names, or
@@ -73,6 +71,8 @@ class NormalMaps(Dataset):
             as a whole faces away from the camera; names the files and the settings that would fit.
     """
 
+    field = "normal"
+
     def __init__(
         self,
         root: str | Path,
@@ -90,68 +90,53 @@ class NormalMaps(Dataset):
         _check_choices(frame=(frame, Frame), encoding=(encoding, Encoding))
         _check_choices(axis_order=(axis_order, AxisOrder))
         self.frame, self.encoding, self.axis_order = frame, encoding, axis_order
-        self.on_error = on_error
-        normals = folders.Kind(
-            what="normal map",
-            folders=("normals", "normal"),
-            suffixes=MAP_SUFFIXES,
-            given=normal_dir,
-            argument="normal_dir",
+        kinds = (
+            folders.images(image_dir),
+            folders.maps("normal", normal_dir),
+            folders.masks(mask_dir),
         )
-        kinds = [folders.images(image_dir), normals, folders.masks(mask_dir)]
-        found = folders.find_samples(
-            root, split, kinds, val_fraction=val_fraction, on_error=on_error
-        )
-        self._images = [files["image"] for files in found]
-        self._normals = [files["normal map"] for files in found]
-        self._masks = [files.get("mask") for files in found]
+        files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
+        super().__init__(files, on_error=on_error)
+        self._normals = files["normal map"]
         vectors: list[NDArray[np.float32]] = []
         check_spread(lambda i: vectors.append(self._look(i)), len(self), on_error=on_error)
         _check_length(vectors, self._normals[0].parent)
         _check_facing(vectors, frame, axis_order, self._normals[0].parent)
 
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return an image as a whole.
+    def read_map(self, index: int, size: Size, mask: Mask | None) -> NormalMap:
+        """Return unit normals in our frame, and where they are known.
 
         Raises:
-            FileNotFoundError, ValueError: they cannot be read; names them.
+            ValueError, FileNotFoundError: the file cannot be read or does not fit; names it.
         """
-        path = self._images[index]
-        pixels = read_image(path)
-        stored, known, mask = self._read(index, pixels.shape[:2])
+        stored, known = self._read_vectors(index, size, mask)
         length = _length(stored)
         valid = known & (length > _SHORTEST)
         scale = np.divide(1, length, out=np.zeros_like(length), where=valid)
         stored[~valid] = 0  # NaN times 0 is NaN
         unit = stored * scale[..., None]
         normal = to_our_frame(unit, frame=self.frame, axis_order=self.axis_order)
-        sample = make_sample(pixels, path, index, mask)
-        return replace(sample, normal=NormalMap(normal=normal, valid=valid))
+        return NormalMap(normal=normal, valid=valid)
 
     def _look(self, index: int) -> NDArray[np.float32]:
         """Return some of the stored vectors ``(N, 3)``, for the checks."""
-        stored, known, _ = self._read(index, None)
+        stored, known = self._read_vectors(index, *self.read_header(index))
         vectors: NDArray[np.float32] = stored[known]
         return vectors[:: -(-len(vectors) // _NUM_SAMPLED)]
 
-    def _read(
-        self, index: int, size: tuple[int, ...] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_] | None]:
-        """Return vectors as stored ``(H, W, 3)``, where they are known, and the mask."""
-        image, path, mask_path = self._images[index], self._normals[index], self._masks[index]
+    def _read_vectors(
+        self, index: int, size: Size, mask: Mask | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return vectors as stored ``(H, W, 3)``, and where they are known ``(H, W)``."""
+        path = self._normals[index]
         vectors, known = _decode(read_map(path), self.encoding, path)
-        check_size(image, path, known.shape, size)
-        mask = None if mask_path is None else read_mask(mask_path)
-        if mask is not None and mask_path is not None:
-            check_size(image, mask_path, mask.shape, size)
+        check_size(self._images[index], path, known.shape, size)
+        if mask is not None:
             known &= mask
         if not known.any():
             fault = "its mask is empty" if mask is not None and not mask.any() else "all are zero"
             raise ValueError(f"{path} has no valid pixel: {fault}")
-        return vectors, known, mask
+        return vectors, known
 
 
 def to_our_frame(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,21 +10,19 @@ from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.arrays import LABEL_SUFFIXES, read_labels
-from sapiens_lab.data.dataset import Dataset, PixelCounts
-from sapiens_lab.data.datasets.map_samples import (
+from sapiens_lab.data.dataset import PixelCounts
+from sapiens_lab.data.datasets.map_dataset import (
+    MapDataset,
+    Mask,
+    Size,
     check_size,
     check_spread,
-    make_sample,
-    spread,
+    count_labels,
 )
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split, check_root, divide
 from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import LabelMap
-from sapiens_lab.data.images import read_image
-from sapiens_lab.data.sample import Sample
-
-log = logging.getLogger(__name__)
 
 Layout = Literal["folders", "lip", "cihp", "face_synthetics"]
 
@@ -39,7 +35,7 @@ _FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _FACE_SUFFIX = "_seg"  # NNNNNN.png, NNNNNN_seg.png
 
 
-class PartMasks(Dataset):
+class PartMasks(MapDataset):
     """One sample an image, whole, in the source frame.
 
     Args:
@@ -61,6 +57,7 @@ class PartMasks(Dataset):
         ValueError: names, sizes or values are not what they should be; names the files.
     """
 
+    field = "labels"
     parts: Parts
 
     def __init__(
@@ -76,63 +73,37 @@ class PartMasks(Dataset):
         on_error: OnError = "raise",
     ) -> None:
         self.parts = Parts.load(parts)
-        self.on_error = on_error
         if layout == "face_synthetics":
-            found = _find_faces(root, split, val_fraction, on_error)
+            files = _find_faces(root, split, val_fraction, on_error)
         elif layout in _FOLDERS:
             kinds = _kinds(layout, image_dir, label_dir)
-            found = folders.find_samples(
+            files = folders.find_files(
                 root, split, kinds, val_fraction=val_fraction, on_error=on_error
             )
         else:
             raise ValueError(f"layout={layout!r}; choose from {[*_FOLDERS, 'face_synthetics']}")
-        self._images = [files["image"] for files in found]
-        self._labels = [files["label"] for files in found]
-        check_spread(self._check, len(self), on_error=on_error)
+        super().__init__(files, on_error=on_error)
+        self._labels = files["label"]
+        check_spread(self.check, len(self), on_error=on_error)
 
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return an image as a whole.
+    def read_map(self, index: int, size: Size, mask: Mask | None) -> LabelMap:
+        """Return the class of every pixel.
 
         Raises:
-            FileNotFoundError, ValueError: they cannot be read; names them.
+            ValueError, FileNotFoundError: the file cannot be read or does not fit; names it.
         """
-        path = self._images[index]
-        pixels, ids = read_image(path), self._ids(index)
-        check_size(path, self._labels[index], ids.shape, expected=pixels.shape[:2])
-        labels = LabelMap(
+        ids = self._read_ids(index)
+        check_size(self._images[index], self._labels[index], ids.shape, size)
+        return LabelMap(
             ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
         )
-        return replace(make_sample(pixels, path, index), labels=labels)
 
     def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
-        """Count the pixels of each class in masks spread over the set.
+        """Count the pixels of each class in masks all over the dataset, as ``count_labels``."""
+        return count_labels(self._read_ids, len(self), limit=limit, on_error=self.on_error)
 
-        Args:
-            limit: look into so many masks at most; ``None`` looks into all.
-
-        Raises:
-            ValueError: a mask is faulty and ``on_error`` is not ``skip``.
-        """
-        counts, num_maps = np.zeros(256, np.int64), 0
-        for index in spread(len(self), limit):
-            try:
-                counts += np.bincount(self._ids(index).ravel(), minlength=256)
-            except ValueError as error:
-                if self.on_error == "raise":
-                    raise
-                log.warning("not counted: %s", error)
-            else:
-                num_maps += 1
-        return PixelCounts(counts, num_maps)
-
-    def _ids(self, index: int) -> NDArray[np.uint8]:
+    def _read_ids(self, index: int) -> NDArray[np.uint8]:
         return class_ids(read_labels(self._labels[index]), self.parts, self._labels[index])
-
-    def _check(self, index: int) -> None:
-        check_size(self._images[index], self._labels[index], self._ids(index).shape)
 
 
 def class_ids(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.uint8]:
@@ -207,7 +178,7 @@ def _kinds(layout: str, image_dir: str | None, label_dir: str | None) -> list[fo
 
 def _find_faces(
     root: str | Path, split: Split, val_fraction: float | None, on_error: OnError
-) -> list[dict[str, Path]]:
+) -> dict[str, list[Path]]:
     """Find FaceSynthetics: images and labels in one folder, below or at ``root``."""
     root = check_root(root, split)
     files = folders.list_files(root, folders.images(None))
@@ -217,4 +188,4 @@ def _find_faces(
         raise FileNotFoundError(f"{root} holds no pairs such as 000000.png and 000000_seg.png")
     names = folders.match({"image": images, "label": labels}, on_error=on_error)
     chosen = divide(names, split, val_fraction)
-    return [{"image": images[name], "label": labels[name]} for name in chosen]
+    return {"image": [images[n] for n in chosen], "label": [labels[n] for n in chosen]}

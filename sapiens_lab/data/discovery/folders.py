@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from sapiens_lab.data.arrays import MASK_SUFFIXES
+from sapiens_lab.data.arrays import MAP_SUFFIXES, MASK_SUFFIXES
 from sapiens_lab.data.discovery.splits import Split, check_root, divide, split_of
 from sapiens_lab.data.faults import OnError, first, report
 from sapiens_lab.data.images import SUFFIXES
@@ -53,6 +53,17 @@ def images(given: str | None, *names: str) -> Kind:
     )
 
 
+def maps(name: str, given: str | None) -> Kind:
+    """Return the kind of the maps of numbers called ``name``, such as ``depth``."""
+    return Kind(
+        what=f"{name} map",
+        folders=(f"{name}s", name),
+        suffixes=MAP_SUFFIXES,
+        given=given,
+        argument=f"{name}_dir",
+    )
+
+
 def masks(given: str | None) -> Kind:
     """Return the kind of the foreground masks."""
     return Kind(
@@ -65,15 +76,15 @@ def masks(given: str | None) -> Kind:
     )
 
 
-def find_samples(
+def find_files(
     root: str | Path,
     split: Split,
     kinds: Sequence[Kind],
     *,
     val_fraction: float | None,
     on_error: OnError,
-) -> list[dict[str, Path]]:
-    """Return the files of every sample of a split by ``Kind.what``, sorted by name.
+) -> dict[str, list[Path]]:
+    """Return the files of a split by ``Kind.what``, one per sample, sorted by name.
 
     The folders ``NAME/SPLIT``, ``SPLIT/NAME`` and ``NAME`` below ``root`` are searched, in any
     case. A folder whose name contains ``train`` or ``val`` serves that split; others serve both,
@@ -100,7 +111,7 @@ def find_samples(
     names = match(files, on_error=on_error)
     if all(folder.is_whole for folder in folders.values()):
         names = divide(names, split, val_fraction)
-    return [{what: paths[name] for what, paths in files.items()} for name in names]
+    return {what: [paths[name] for name in names] for what, paths in files.items()}
 
 
 def list_files(folder: Path, kind: Kind) -> Files:

@@ -1,0 +1,172 @@
+"""``MapDataset``: what datasets of an image and its map share: reading, and checks before a run."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapiens_lab.data.arrays import read_mask, read_size
+from sapiens_lab.data.dataset import Dataset, PixelCounts
+from sapiens_lab.data.datasets.whole_image import make_sample
+from sapiens_lab.data.faults import OnError, report
+from sapiens_lab.data.fields import DepthMap, Image, LabelMap, NormalMap
+from sapiens_lab.data.images import read_image
+from sapiens_lab.data.sample import Sample
+
+log = logging.getLogger(__name__)
+
+Size: TypeAlias = tuple[int, int]  # (height, width)
+Mask: TypeAlias = NDArray[np.bool_]  # (H, W) where the person is
+
+NUM_CHECKED = 32  # samples that a dataset reads before the first step
+
+
+class MapDataset(Dataset):
+    """Images with one map each, whole, in the source frame; boxed by their masks.
+
+    Subclass it, find the files, and write ``read_map``.
+
+    Args:
+        files: paths by kind, one per sample: of each ``image`` and, if there are any, of each
+            foreground ``mask``.
+        on_error: ``skip`` goes on without faulty files.
+    """
+
+    field: ClassVar[Literal["labels", "depth", "normal"]]  # of ``Sample``; holds the map
+
+    def __init__(self, files: Mapping[str, Sequence[Path]], *, on_error: OnError) -> None:
+        self.on_error: OnError = on_error
+        self._images = files["image"]
+        self._masks = files.get("mask")
+
+    @abstractmethod
+    def read_map(
+        self, index: int, size: Size, mask: Mask | None
+    ) -> LabelMap | DepthMap | NormalMap:
+        """Read the map of an image of ``size``; what the mask excludes is invalid.
+
+        Raises:
+            ValueError, FileNotFoundError: it cannot be read, or has another size; names it.
+        """
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return an image and its map.
+
+        Raises:
+            IndexError: beyond the dataset.
+            ValueError, FileNotFoundError: its files cannot be read; names them.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        path = self._images[index]
+        image = Image(pixels=read_image(path))
+        mask = self._read_mask(index, image.size)
+        annotation: dict[str, Any] = {self.field: self.read_map(index, image.size, mask)}
+        return replace(make_sample(image, path, index, mask), **annotation)
+
+    def check(self, index: int) -> None:
+        """Read the map of a sample, and of its image the header alone.
+
+        Raises:
+            ValueError, FileNotFoundError: as ``__getitem__``.
+        """
+        self.read_map(index, *self.read_header(index))
+
+    def read_header(self, index: int) -> tuple[Size, Mask | None]:
+        """Return the size of an image, from its header, and its mask."""
+        size = read_size(self._images[index])
+        return size, self._read_mask(index, size)
+
+    def _read_mask(self, index: int, size: Size) -> Mask | None:
+        if self._masks is None:
+            return None
+        mask = read_mask(self._masks[index])
+        check_size(self._images[index], self._masks[index], mask.shape, size)
+        return mask
+
+
+def check_size(image: Path, other: Path, size: tuple[int, ...], expected: Size) -> None:
+    """Compare the (height, width) of a map with its image's.
+
+    Raises:
+        ValueError: they differ; names both files.
+    """
+    if size[:2] != expected:
+        raise ValueError(
+            f"{other} is {size[0]} x {size[1]} (height x width) but its image {image} is "
+            f"{expected[0]} x {expected[1]}; resize the map without mixing its values (nearest)"
+        )
+
+
+def check_spread(check: Callable[[int], object], length: int, *, on_error: OnError) -> None:
+    """Check samples all over the dataset before a run starts.
+
+    Args:
+        check: raises ``ValueError`` or ``FileNotFoundError`` for the faults of one index.
+        length: of the dataset.
+        on_error: ``skip`` logs the faults, unless every sample has one.
+
+    Raises:
+        ValueError: some files are faulty; the first five are named.
+    """
+    faults = []
+    indices = spread(length, NUM_CHECKED)
+    for index in indices:
+        try:
+            check(index)
+        except (ValueError, FileNotFoundError) as error:
+            faults.append(str(error))
+    if faults and len(faults) == len(indices):
+        raise ValueError("\n  ".join(["every file that was looked into is faulty:", *faults[:5]]))
+    if faults:
+        title = f"{len(faults)} of {len(indices)} files that were looked into are faulty"
+        report(title, faults, on_error=on_error)
+
+
+def count_labels(
+    read_ids: Callable[[int], NDArray[np.uint8]],
+    length: int,
+    *,
+    limit: int | None,
+    on_error: OnError,
+) -> PixelCounts:
+    """Count the pixels of each class in label maps all over the dataset.
+
+    Args:
+        read_ids: returns the class ids ``(H, W)`` of one index.
+        length: of the dataset.
+        limit: read so many maps at most; ``None`` reads all.
+        on_error: ``skip`` logs faulty maps and leaves them out.
+
+    Raises:
+        ValueError, FileNotFoundError: a map is faulty and ``on_error`` is not ``skip``.
+    """
+    counts, num_maps = np.zeros(256, np.int64), 0
+    for index in spread(length, limit):
+        try:
+            ids = read_ids(index)
+        except (ValueError, FileNotFoundError) as error:
+            if on_error == "raise":
+                raise
+            log.warning("not counted: %s", error)
+        else:
+            counts += np.bincount(ids.ravel(), minlength=256)
+            num_maps += 1
+    return PixelCounts(counts, num_maps)
+
+
+def spread(length: int, limit: int | None) -> list[int]:
+    """Return at most ``limit`` indices, evenly over ``0 .. length - 1``."""
+    if limit is None or limit >= length:
+        return list(range(length))
+    return [i * length // limit for i in range(limit)]
