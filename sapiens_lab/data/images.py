@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import multiprocessing
 from pathlib import Path
 
 import cv2
@@ -10,17 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+log = logging.getLogger(__name__)
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 REDUCTIONS = (8, 4, 2)  # fractions of the size at which a JPEG can be decoded
 
 _FLAGS = {
-    1: cv2.IMREAD_COLOR,
+    1: cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-_TURNED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
+_ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 _ORIENTATION = 0x0112
+
+_DARK = 2**14  # 16-bit images below it would have fewer than 64 of 256 pixel values
+_PERCENTILES = (0.5, 99.5)  # become 0 and 255
+_NUM_SAMPLED = 2**16  # pixels that the percentiles are taken of
+# Whether a kind of file has been warned of, by all loading processes together.
+_WARNED = {kind: multiprocessing.Value("b", 0) for kind in ("png", "tiff")}
 
 
 class CorruptImageError(ValueError):
@@ -30,8 +40,9 @@ class CorruptImageError(ValueError):
 def read_image(path: str | Path, *, reduce: int = 1) -> NDArray[np.uint8]:
     """Read an image as ``(H, W, 3)`` RGB uint8.
 
-    Gray and palette images become color, alpha is dropped, 16 bits become 8 by their upper
-    half, and the orientation in EXIF is applied: annotate what a viewer shows.
+    Gray and palette images become color, alpha is dropped, and the orientation in EXIF is applied:
+    annotate what a viewer shows. 16 bits become 8 by their upper half; if that would leave the
+    image nearly black, as 12 bits of a sensor do, its range is stretched and a warning says so.
 
     Args:
         path: of a format that OpenCV reads (JPEG, PNG, WebP, TIFF, ...).
@@ -77,6 +88,8 @@ def decode(content: bytes, name: str | Path, *, reduce: int = 1) -> NDArray[np.u
         pixels = None
     if pixels is None:
         raise CorruptImageError(f"{name} is damaged or not an image; copy it again or take it out")
+    if pixels.dtype == np.uint16:
+        pixels = _to_8_bits(pixels, name)
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
@@ -88,17 +101,43 @@ def size_of(content: bytes, name: str | Path) -> tuple[int, int]:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            turned = image.getexif().get(_ORIENTATION) in _TURNED
+            is_rotated = image.getexif().get(_ORIENTATION) in _ROTATED
             width, height = image.size
     except (OSError, SyntaxError):  # a format that only OpenCV knows, or no image at all
         height, width = decode(content, name).shape[:2]
         return height, width
-    return (width, height) if turned else (height, width)
+    return (width, height) if is_rotated else (height, width)
 
 
 def is_jpeg(content: bytes) -> bool:
     """Tell a JPEG by its first bytes, whatever its name says."""
     return content[:3] == b"\xff\xd8\xff"
+
+
+def _to_8_bits(pixels: NDArray[np.uint16], name: str | Path) -> NDArray[np.uint8]:
+    """Keep the upper half of 16 bits, or stretch the range if it uses less than a quarter."""
+    step = max(1, int((pixels.shape[0] * pixels.shape[1] / _NUM_SAMPLED) ** 0.5))
+    low, high = np.percentile(pixels[::step, ::step], _PERCENTILES)
+    if high >= _DARK or low == high:
+        return (pixels >> 8).astype(np.uint8)
+    _warn_of_dark_files(
+        "tiff" if Path(name).suffix.lower() in (".tif", ".tiff") else "png",
+        name,
+        f"{low:.0f}..{high:.0f}",
+    )
+    scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
+    return np.asarray(scaled.round().clip(0, 255), np.uint8)
+
+
+def _warn_of_dark_files(kind: str, name: str | Path, span: str) -> None:
+    with _WARNED[kind].get_lock():
+        is_first, _WARNED[kind].value = not _WARNED[kind].value, 1
+    if is_first:
+        log.warning(
+            "%s uses %s of 0..65535: stretched to 0..255, as are all 16-bit %s images below %d, "
+            "each by its own percentiles. Save 8 bits if brightness must be comparable",
+            name, span, kind.upper(), _DARK,
+        )  # fmt: skip
 
 
 def _is_cut_off(content: bytes) -> bool:

@@ -86,6 +86,20 @@ def test_names_without_sides_switch_the_flip_off(
     assert Skeleton.load(none).flip_indices is not None
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"keypoints": ["nose", "left_ear", "right_ear"], "flip_pairs": None}, "is null"),
+        ({"keypoints": ["left_ear", "right_ear", "left_toe"]}, "left_toe have no partner"),
+    ],
+)
+def test_flipping_is_off_where_sides_are_unknown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: dict[str, Any], reason: str
+) -> None:
+    assert Skeleton.load(write(tmp_path, content)).flip_indices is None
+    assert reason in caplog.text
+
+
 def test_a_coco_file_names_its_own_set(tmp_path: Path) -> None:
     category = {
         "name": "horse",
@@ -119,6 +133,17 @@ def test_what_is_wrong_is_said_with_the_file(
     with pytest.raises(ValueError, match=message) as caught:
         Skeleton.load(write(tmp_path, content))
     assert "mine.yaml" in str(caught.value)
+
+
+def test_files_that_are_neither_yaml_nor_coco_are_named(tmp_path: Path) -> None:
+    for name, text, message in (
+        ("a.yaml", "keypoints: [a\n", r"a\.yaml is not valid YAML"),
+        ("a.json", "{", r"a\.json is not valid JSON.*line 1"),
+        ("b.json", "[]", r"b\.json: none of its 0 categories names keypoints"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=message):
+            Skeleton.load(tmp_path / name)
 
 
 def test_an_unknown_name_lists_the_nearest() -> None:

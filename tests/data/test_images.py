@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sapiens_lab.data import images
 from sapiens_lab.data.images import read_image
 
 RED = (200, 30, 40)
@@ -37,6 +39,47 @@ def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     path = tmp_path / "deep.png"
     cv2.imwrite(str(path), np.full((8, 8), 40000, np.uint16))
     assert (read_image(path) == 40000 // 256).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+@pytest.mark.parametrize("is_color", [False, True])
+def test_sixteen_bits_of_a_narrow_range_are_stretched_and_named_once(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    is_color: bool,
+) -> None:
+    """As a thermal camera's 7000..9040, of which the upper half is 27..35: nearly black."""
+    monkeypatch.setattr(images, "_WARNED", {suffix: multiprocessing.Value("b", 0)})
+    ramp = np.linspace(7000, 9040, 400).round().astype(np.uint16)
+    values = np.tile(ramp, (10, 1))
+    for name in "ab":
+        saved = values[..., None].repeat(3, -1) if is_color else values
+        cv2.imwrite(str(tmp_path / f"{name}.{suffix}"), saved)
+        pixels = read_image(tmp_path / f"{name}.{suffix}")
+    # 0.5 % of 400 columns are 2: columns 2 and 397 become about 0 and 255
+    assert (pixels[:, :2] == 0).all()
+    assert (pixels[:, 398:] == 255).all()
+    middle = (ramp[200] - 7010) / (9030 - 7010) * 255
+    assert pixels[5, 200].tolist() == pytest.approx([middle] * 3, abs=1)
+    assert caplog.text.count("of 0..65535: stretched") == 1
+    assert f"a.{suffix} uses 7010..9030" in caplog.text
+
+
+def test_twelve_bits_are_not_black(tmp_path: Path) -> None:
+    """The sensor's 0..4080 once became 0..15."""
+    gray = np.tile(np.arange(120, dtype=np.uint16) * 34, (90, 1))
+    cv2.imwrite(str(tmp_path / "a.png"), gray)
+    pixels = read_image(tmp_path / "a.png")
+    assert (pixels.min(), pixels.max()) == (0, 255)
+    assert len(np.unique(pixels)) == 120
+
+
+@pytest.mark.parametrize("value", [0, 3000])
+def test_a_plain_image_has_no_range_to_stretch(tmp_path: Path, value: int) -> None:
+    cv2.imwrite(str(tmp_path / "plain.png"), np.full((8, 8), value, np.uint16))
+    assert (read_image(tmp_path / "plain.png") == value // 256).all()
 
 
 def test_the_orientation_is_applied(tmp_path: Path, image: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.coco_people import (
@@ -117,7 +118,7 @@ class CocoPose(Dataset):
 
     def ground_truth(self) -> dict[str, Any]:
         """Return all annotated people of this split, crowds included, as a COCO dictionary."""
-        content = coco.read_json(self.annotation_file)
+        content = read_json(self.annotation_file)
         annotations = []
         for i, source in enumerate(content["annotations"]):
             if source["image_id"] in self._image_index:
@@ -141,7 +142,7 @@ class CocoPose(Dataset):
         path = self.root / box_file
         if not path.is_file():
             raise FileNotFoundError(f"there is no detection file {path} (data.val.box_file)")
-        detections = coco.read_json(path)
+        detections = read_json(path)
         if not isinstance(detections, list) or not detections or "score" not in detections[0]:
             raise ValueError(
                 f"{path} is not a list of detections with image_id, category_id, bbox and score"

@@ -6,13 +6,13 @@ the same rule, so that ``data.root=FOLDER`` is usually enough.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.data.discovery.splits import WORDS, Split, check_root, split_of
 from sapiens_lab.data.faults import OnError, first, report
 
@@ -116,18 +116,6 @@ def report_missing(folder: Path, names: Collection[str], *, on_error: OnError) -
         title = f"{len(missing)} of {len(names)} images are not in {folder}"
         report(title, missing, on_error=on_error, error=FileNotFoundError)
     return set(missing)
-
-
-def read_json(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        ValueError: it is not JSON; the message has file and line.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
 
 
 def find_fault(content: Any, wanted: Wanted) -> str:
