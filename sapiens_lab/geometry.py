@@ -90,14 +90,14 @@ def is_flip(matrix: Matrix) -> bool:
 def rotation_part(matrix: Matrix) -> NDArray[np.float64]:
     """Return the orthogonal ``(2, 2)`` matrix nearest to the linear part (polar decomposition).
 
-    It holds the turn and, with determinant -1, the flip, but no scale: what directions need.
+    It holds the rotation and, with determinant -1, the flip, but no scale: what directions need.
     """
     u, _, vt = np.linalg.svd(matrix[:, :2])
     return np.asarray(u @ vt)
 
 
 def bbox_center(bbox: Array) -> NDArray[np.float64]:
-    """Return the middle ``(2,)`` of a box ``(4,)`` xyxy."""
+    """Return the center ``(2,)`` of a box ``(4,)`` xyxy."""
     box = np.asarray(bbox, np.float64)
     return (box[:2] + box[2:]) / 2
 
@@ -123,8 +123,13 @@ def warp(
     nearest: bool = False,
     border: float | tuple[float, ...] = 0,
     antialias: bool = False,
+    replicate_edge: bool = False,
 ) -> Array:
     """Sample an image through a matrix: output pixel ``matrix @ p`` shows input pixel ``p``.
+
+    A pixel is a square: the image ends half a pixel beyond its outer pixel centers. In that half
+    pixel, bilinear sampling mixes the border in, as ``cv2.warpAffine`` does and therefore the
+    official pose crop, or repeats the edge, as ``cv2.resize`` does and the official dense recipes.
 
     Args:
         pixels: ``(H, W)`` or ``(H, W, C <= 4)``, uint8 or float32.
@@ -134,6 +139,7 @@ def warp(
         border: value outside the source.
         antialias: average whole blocks first where the matrix shrinks by two or more; plain
             bilinear sampling, which the official pipeline uses, would skip pixels there.
+        replicate_edge: repeat the edge in the half pixel around the source.
 
     Returns:
         Array of the input's dtype, ``(height, width)`` or ``(height, width, C)``.
@@ -141,11 +147,10 @@ def warp(
     if antialias and (factor := int(1 / max_scale(matrix) + 1e-6)) >= 2:
         pixels, block = _shrink(pixels, factor)
         matrix = compose(matrix, invert(block))
+    if replicate_edge and not nearest:
+        return _warp_replicated(pixels, matrix, size, border)
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    value = border if isinstance(border, tuple) else (border,) * 4
-    return np.asarray(
-        cv2.warpAffine(pixels, matrix, size[::-1], flags=flags, borderValue=value)  # (w, h) in cv2
-    )
+    return _warp_affine(pixels, matrix, size, flags=flags, borderValue=_four(border))
 
 
 def max_scale(matrix: Matrix) -> float:
@@ -156,6 +161,34 @@ def max_scale(matrix: Matrix) -> float:
 def _about(linear: Array, center: Array) -> Matrix:
     c = np.asarray(center, np.float64)
     return np.hstack([linear, (c - linear @ c)[:, None]])
+
+
+def _warp_replicated(
+    pixels: Array, matrix: Matrix, size: tuple[int, int], border: float | tuple[float, ...]
+) -> Array:
+    height, width = pixels.shape[:2]
+    if np.allclose(matrix, resize((height, width), size), rtol=0, atol=1e-9):
+        return np.asarray(cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR))
+    out = _warp_affine(
+        pixels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    corners = np.array([(x, y) for x in (0, size[1] - 1) for y in (0, size[0] - 1)])
+    middle = np.array([width - 1, height - 1]) / 2
+    distance = np.abs(apply(invert(matrix), corners) - middle)  # source pixels
+    if (distance <= middle + 0.5).all():
+        return out
+    inside = _warp_affine(np.ones((height, width), np.uint8), matrix, size, flags=cv2.INTER_NEAREST)
+    outside = np.empty_like(out)
+    outside[:] = border if out.ndim == 2 else _four(border)[: out.shape[2]]
+    return np.asarray(cv2.copyTo(out, inside, outside))
+
+
+def _warp_affine(pixels: Array, matrix: Matrix, size: tuple[int, int], **options: Any) -> Array:
+    return np.asarray(cv2.warpAffine(pixels, matrix, size[::-1], **options))  # (w, h) in cv2
+
+
+def _four(border: float | tuple[float, ...]) -> tuple[float, ...]:
+    return border if isinstance(border, tuple) else (border,) * 4
 
 
 def _shrink(pixels: Array, factor: int) -> tuple[Array, Matrix]:

@@ -43,10 +43,45 @@ def test_crop_lays_edges_on_the_outer_pixel_centers() -> None:
 def test_resize_is_what_opencv_does() -> None:
     rng = np.random.default_rng(1)
     image = cv2.GaussianBlur(rng.integers(0, 255, (40, 60, 3)).astype(np.uint8), (9, 9), 3)
-    ours = geometry.warp(image, geometry.resize((40, 60), (100, 90)), (100, 90))
+    matrix = geometry.resize((40, 60), (100, 90))
     theirs = cv2.resize(image, (90, 100), interpolation=cv2.INTER_LINEAR)
-    inside = np.s_[5:-5, 5:-5]  # warpAffine blends the border color in, resize repeats the edge
-    assert np.abs(ours[inside].astype(int) - theirs[inside].astype(int)).max() <= 2
+    ours = geometry.warp(image, matrix, (100, 90), replicate_edge=True)
+    np.testing.assert_array_equal(ours, theirs)
+    # A window of it is sampled by warpAffine, whose weights are multiples of 1/32.
+    window = geometry.compose(geometry.translate(-10, 0), matrix)
+    ours = geometry.warp(image, window, (100, 80), replicate_edge=True)
+    assert np.abs(ours.astype(int) - theirs[:, 10:].astype(int)).max() <= 2
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_the_edge_is_repeated_for_half_a_pixel_or_mixed_with_the_border(
+    channels: tuple[int, ...],
+) -> None:
+    image = np.full((2, 3, *channels), 200, np.uint8)
+    # Four output pixels per pixel, from one pixel outside the left edge: their centers lie at
+    # x = -1.375, -1.125, -0.875, -0.625 | -0.375, -0.125, 0.125, ...
+    matrix = geometry.compose(geometry.translate(4, 0), geometry.resize((2, 3), (8, 12)))
+
+    def row(y: int, **options: bool) -> list[int]:
+        out = geometry.warp(image, matrix, (8, 8), border=0, **options)  # type: ignore[arg-type]
+        return np.asarray(out[y].reshape(8, -1)[:, 0]).tolist()
+
+    assert row(3, replicate_edge=True) == [0, 0, 0, 0, 200, 200, 200, 200]
+    assert row(0, replicate_edge=True) == [0, 0, 0, 0, 200, 200, 200, 200]
+    # As cv2.warpAffine: (1 - 0.375) * 200 at x = -0.375, and as much of it at y = -0.375.
+    assert row(3)[3:7] == pytest.approx([200 * w for w in (0.375, 0.625, 0.875, 1)], abs=1)
+    assert row(0)[6] == pytest.approx(0.625 * 200, abs=1)
+
+
+def test_a_rotated_image_ends_where_its_pixels_end() -> None:
+    image = np.full((20, 30, 3), 200, np.uint8)
+    matrix = geometry.rotate(30, np.array([14.5, 9.5]))
+    border = (10, 20, 30)
+    out = geometry.warp(image, matrix, (20, 30), border=border, replicate_edge=True)
+    inside = geometry.warp(np.ones((20, 30), np.uint8), matrix, (20, 30), nearest=True) > 0
+    assert 0 < inside.mean() < 1
+    assert (out[inside] == 200).all()
+    assert (out[~inside] == border).all()
 
 
 @pytest.mark.parametrize("size", [(200, 100), (100, 200)])
