@@ -40,7 +40,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "  joining, normals": (person, "join"),
     "camera": (orbit.Orbit, "sample"),
     "shadow map": (lighting.ShadowMap, "cast"),
-    "seeing": (scene, "see"),
+    "surface": (scene, "find_surface"),
     "  rasterizing": (surface, "rasterize"),
     "  materials": (surface, "_materials"),
     "shading": (scene, "shade"),

@@ -21,10 +21,11 @@ from rich import filesize
 from rich.console import Console
 
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.synthetic.files.export import ExportFolder, match_landmarks
+from sapiens_lab.synthetic.files.export import ExportFolder
 from sapiens_lab.synthetic.files.formats import FileFormats
 from sapiens_lab.synthetic.files.parallel import for_each
 from sapiens_lab.synthetic.files.prepare import progress_bar
+from sapiens_lab.synthetic.people.landmarks import match_landmarks
 from sapiens_lab.synthetic.people.views import SPLITS, PeopleViews, SceneSource
 from sapiens_lab.synthetic.rendering.orbit import Orbit
 from sapiens_lab.synthetic.rendering.view import ViewSource

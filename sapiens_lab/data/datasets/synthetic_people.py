@@ -1,4 +1,4 @@
-"""Rendered people as a data set: no download, every annotation exact."""
+"""Rendered people as a data set: no download, exact annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, Normal
 from sapiens_lab.data.sample import Meta, Sample
 from sapiens_lab.synthetic.files.cache import SceneCache, default_cache_dir
 from sapiens_lab.synthetic.files.prepare import fill
-from sapiens_lab.synthetic.people.landmarks import load_landmarks
+from sapiens_lab.synthetic.people.landmarks import match_landmarks
 from sapiens_lab.synthetic.people.scene import Scene
 from sapiens_lab.synthetic.people.views import SceneSource
 
@@ -25,7 +25,7 @@ _GB = 1e9
 
 
 class SyntheticPeople(Dataset):
-    """Random clothed people, one an image.
+    """Random clothed people, one per image.
 
     Scene number ``i`` depends on seed, split and ``i`` alone, so a larger set begins with the
     smaller one, and no two splits share a scene.
@@ -39,7 +39,7 @@ class SyntheticPeople(Dataset):
         fields: which annotations a sample carries.
         elevation_deg: range (low, high) of the angle at which cameras look down, as from a ceiling
             or a drone; by default most stand at eye level. Negative looks up.
-        roll_deg: range of the cameras' turn about the line of sight; by default a few degrees.
+        roll_deg: range of the cameras' rotation about the line of sight; by default a few degrees.
         cache: keep rendered scenes on disk.
         cache_dir: where; ``$SAPIENS_LAB_CACHE/synthetic`` or
             ``~/.cache/sapiens_lab/synthetic`` by default.
@@ -98,7 +98,7 @@ class SyntheticPeople(Dataset):
             self._check_room(max_cache_gb)
             root = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
             self.cache = SceneCache(root=root, source=self.source, max_bytes=max_cache_gb * _GB)
-        self._columns, self._known = _select(self.skeleton)
+        self._columns, self._known = match_landmarks(self.skeleton)
         self._ground_truth: dict[str, Any] | None = None
 
     def __len__(self) -> int:
@@ -215,15 +215,3 @@ def _range(ends: Sequence[float] | None) -> tuple[float, float] | None:
         return None
     low, high = (float(end) for end in ends)
     return low, high
-
-
-def _select(skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each keypoint of a skeleton, its landmark and whether there is one."""
-    index = {name: i for i, name in enumerate(load_landmarks().names)}
-    known = np.array([name in index for name in skeleton.keypoints], bool)
-    if not known.any():
-        raise ValueError(
-            f"the rendered body has none of the {len(known)} keypoints of skeleton "
-            f"{skeleton.name!r}; it knows those of coco17, wholebody133 and 164 of goliath308"
-        )
-    return np.array([index.get(name, 0) for name in skeleton.keypoints], np.int64), known

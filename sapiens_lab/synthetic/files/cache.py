@@ -1,4 +1,4 @@
-"""Keep rendered scenes on disk, each in a file of its own.
+"""Keep rendered scenes on disk, one file per scene.
 
 Scenes of one renderer version and one set of parameters share a folder named by their hash; the
 folders that were not used for longest are deleted to make room for new ones.
@@ -44,7 +44,7 @@ class SceneCache:
         return self.folder / f"{index:07d}.zip"
 
     def load(self, index: int) -> Scene:
-        """Read a scene; render it when it is missing or damaged, and keep it then."""
+        """Read a scene; render and keep it when it is missing or damaged."""
         scene = self.read(index)
         if scene is not None:
             return scene

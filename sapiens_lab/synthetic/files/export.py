@@ -23,9 +23,8 @@ from sapiens_lab import __version__
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.cache import write_atomically
 from sapiens_lab.synthetic.files.formats import CONVENTIONS, FileFormats, describe_camera, encode
-from sapiens_lab.synthetic.people.landmarks import load_landmarks
+from sapiens_lab.synthetic.people.landmarks import load_landmarks, match_landmarks
 from sapiens_lab.synthetic.people.materials import PARTS
-from sapiens_lab.synthetic.rendering.arrays import I64, Bool
 from sapiens_lab.synthetic.rendering.view import ViewSource
 
 FORMAT = 1  # raise it whenever the files change
@@ -151,22 +150,6 @@ class ExportFolder:
 def stem(index: int) -> str:
     """Return a scene's place below ``images/``, ``depths/`` and so on, without suffix."""
     return f"{index // SCENES_PER_FOLDER:04d}/{index:08d}"
-
-
-def match_landmarks(skeleton: Skeleton) -> tuple[I64, Bool]:
-    """Return, for each keypoint of a skeleton, its landmark and whether the body has it.
-
-    Raises:
-        ValueError: the body has none of them.
-    """
-    index = {name: i for i, name in enumerate(load_landmarks().names)}
-    known = np.array([name in index for name in skeleton.keypoints], bool)
-    if not known.any():
-        raise ValueError(
-            f"the rendered body has none of the keypoints of skeleton {skeleton.name!r}; it knows "
-            "those of coco17, wholebody133 and part of goliath308"
-        )
-    return np.array([index.get(name, 0) for name in skeleton.keypoints], np.int64), known
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:

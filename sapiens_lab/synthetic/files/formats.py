@@ -57,9 +57,9 @@ class FileFormats:
         return {"images": ".png", "masks": ".png", **labels, **maps}
 
     def bytes_per_scene(self, image_size: tuple[int, int]) -> float:
-        """About how much disk a scene takes, rather too much than too little.
+        """Estimate the disk space [bytes] of a scene, too high rather than too low.
 
-        Measured for PNG, largest of 12 scenes at 256x192: image 2.2 bytes a pixel, 16-bit depth
+        Measured for PNG, largest of 12 scenes at 256x192: image 2.2 bytes per pixel, 16-bit depth
         0.3, normals 2.5, mask and labels 0.1; each of the files rounds up to a block of 4 kB.
         """
         depth = 0.3 if self.depth == "png16" else np.dtype(self.depth_dtype).itemsize

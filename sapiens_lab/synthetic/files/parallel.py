@@ -1,4 +1,4 @@
-"""Do something for many numbers in several processes, as results come, with Ctrl-C in mind."""
+"""Call a function with many indices in several processes, and end cleanly after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from contextlib import contextmanager
 
 import cv2
 
-_AHEAD = 2  # numbers handed to a process before it asks for them
+_AHEAD = 2  # indices handed to a process before it asks for them
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def for_each(work: Callable[[int], None], todo: Sequence[int], num_workers: int) -> Iterator[None]:
-    """Call ``work`` with each number, and yield after each.
+    """Call ``work`` with each index, and yield after each.
 
     After Ctrl-C the calls in progress are finished first.
 
     Args:
         work: is pickled for the processes, once each.
-        todo: the numbers.
+        todo: the indices.
         num_workers: processes; with fewer than two the work is done in this one.
 
     Raises:
         BrokenProcessPool: a process ended early, e.g. for lack of memory.
     """
     if num_workers <= 1:
-        for number in todo:
-            work(number)
+        for index in todo:
+            work(index)
             yield
         return
     context = multiprocessing.get_context("spawn")  # forking would copy a parent's threads
@@ -45,10 +45,10 @@ def for_each(work: Callable[[int], None], todo: Sequence[int], num_workers: int)
 
 
 def _drain(pool: ProcessPoolExecutor, todo: Sequence[int], ahead: int) -> Iterator[None]:
-    """Keep ``ahead`` numbers handed out: a million at once would take a gigabyte of memory."""
+    """Keep ``ahead`` indices handed out: a million at once would take a gigabyte of memory."""
     running: set[Future[None]] = set()
-    for number in todo:
-        running.add(pool.submit(_work_on, number))
+    for index in todo:
+        running.add(pool.submit(_work_on, index))
         if len(running) >= ahead:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -67,8 +67,8 @@ def _start(work: Callable[[int], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
 
 
-def _work_on(number: int) -> None:
-    _work(number)
+def _work_on(index: int) -> None:
+    _work(index)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def fill(cache: SceneCache, count: int, *, num_workers: int, title: str) -> int:
 
     Args:
         cache: where they go.
-        count: how many there shall be.
+        count: how many scenes the cache should hold.
         num_workers: processes at most.
         title: shown beside the progress bar.
 

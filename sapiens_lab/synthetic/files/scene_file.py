@@ -101,7 +101,7 @@ def _image(data: bytes) -> np.ndarray:
 
 
 def _unit(pixels: np.ndarray, mask: np.ndarray) -> F32:
-    """Turn 8-bit components back into unit vectors; zero outside the mask."""
+    """Convert 8-bit components to unit vectors; zero outside the mask."""
     normal = np.zeros(pixels.shape, np.float32)
     inside = pixels[mask].astype(np.float32) / np.float32(127.5) - 1
     normal[mask] = inside / np.linalg.norm(inside, axis=1, keepdims=True)

@@ -11,8 +11,8 @@ from sapiens_lab.synthetic.rendering.arrays import F32, Rng
 from sapiens_lab.synthetic.rendering.colors import mute
 from sapiens_lab.synthetic.rendering.noise import SineNoise
 
-PatternKind = Literal["plain", "stripes", "checks", "blots"]
-_PATTERNS: tuple[PatternKind, ...] = ("plain", "stripes", "checks", "blots")
+PatternKind = Literal["plain", "stripes", "checks", "spots"]
+_PATTERNS: tuple[PatternKind, ...] = ("plain", "stripes", "checks", "spots")
 _SKINS = np.array(
     [
         [0.925, 0.76, 0.66], [0.87, 0.686, 0.57], [0.776, 0.573, 0.44], [0.66, 0.455, 0.32],
@@ -25,7 +25,7 @@ _HAIRS = np.array(
         [0.62, 0.46, 0.26], [0.45, 0.45, 0.46], [0.40, 0.13, 0.06],
     ]
 )  # fmt: skip
-_HAIR_SHARES = (0.35, 0.25, 0.18, 0.10, 0.08, 0.04)
+_HAIR_PROBABILITIES = (0.35, 0.25, 0.18, 0.10, 0.08, 0.04)
 _EYES = np.array([[0.25, 0.15, 0.08], [0.2, 0.35, 0.5], [0.25, 0.4, 0.25], [0.1, 0.07, 0.05]])
 
 
@@ -40,7 +40,7 @@ class Cloth:
     angle: float  # of stripes [rad]
     phase: float
     level: float  # fraction of the second color, as a threshold in -1..1
-    blots: SineNoise
+    spots: SineNoise
 
     def paint(self, canonical: F32) -> F32:
         """Return colors ``(N, 3)`` at canonical points ``(N, 3)``."""
@@ -53,13 +53,13 @@ class Cloth:
         elif self.pattern == "checks":
             second = 0.5 * np.add(np.sin(x * self.frequency) > 0, np.sin(y * self.frequency) > 0)
         else:
-            second = self.blots(canonical) > 0.15
-        share = second.astype(np.float32)[:, None]
-        return np.asarray(self.color * (1 - share) + self.second * share, np.float32)
+            second = self.spots(canonical) > 0.15
+        fraction = second.astype(np.float32)[:, None]
+        return np.asarray(self.color * (1 - fraction) + self.second * fraction, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Look:
+class Appearance:
     """The colors of one person."""
 
     skin: F32  # (3,)
@@ -73,24 +73,26 @@ class Look:
     shoe: F32  # (3,)
     sock: F32  # (3,)
     apparel: F32  # (3,)
-    strands: SineNoise  # of hair, over the angle round the head [rad]
+    strands: SineNoise  # of hair, over the angle around the head [rad]
 
 
-def sample_look(rng: Rng, *, female: bool, ancestry: F32) -> Look:
-    """Draw colors; ``ancestry (3,)`` are the asset's african, asian and caucasian shares."""
+def sample_appearance(rng: Rng, *, female: bool, ancestry: F32) -> Appearance:
+    """Draw colors; ``ancestry (3,)`` are the asset's african, asian and caucasian fractions."""
     top = _cloth(rng, (0.45, 0.25, 0.15, 0.15), bright=True)
     bottom = _cloth(rng, (0.8, 0.08, 0.06, 0.06), bright=False)
     beard = rng.uniform(0.4, 1.0) if rng.random() < 0.35 else 0.0
     lip = rng.uniform(0.1, 0.5) if female else rng.uniform(0.05, 0.15)
-    return Look(
+    return Appearance(
         skin=_skin(rng, ancestry),
-        hair=_f32(_HAIRS[int(rng.choice(len(_HAIRS), p=_HAIR_SHARES))] * rng.uniform(0.8, 1.2)),
+        hair=_f32(
+            _HAIRS[int(rng.choice(len(_HAIRS), p=_HAIR_PROBABILITIES))] * rng.uniform(0.8, 1.2)
+        ),
         eye=_f32(_EYES[int(rng.integers(len(_EYES)))]),
         lip=lip,
         brow=rng.uniform(0.4, 0.9),
         beard=0.0 if female else beard,
         top=top,
-        # A dress is a top and a skirt of one cloth.
+        # A dress is a top and a skirt of one fabric.
         bottom=top if female and rng.random() < 0.15 else bottom,
         shoe=mute(rng, rng.uniform(0.02, 0.9, 3)),
         sock=mute(rng, rng.uniform(0.05, 0.95, 3)),
@@ -107,18 +109,18 @@ def _skin(rng: Rng, ancestry: F32) -> F32:
     return _f32(_SKINS[tone] * rng.uniform(0.9, 1.08))
 
 
-def _cloth(rng: Rng, shares: tuple[float, ...], *, bright: bool) -> Cloth:
+def _cloth(rng: Rng, probabilities: tuple[float, ...], *, bright: bool) -> Cloth:
     color, second = mute(rng, rng.uniform(0.03, 0.95, (2, 3)))
     dim = rng.uniform(0.3, 0.8)
     return Cloth(
         color=color if bright else _f32(color * dim),
         second=second,
-        pattern=_PATTERNS[int(rng.choice(4, p=shares))],
+        pattern=_PATTERNS[int(rng.choice(4, p=probabilities))],
         frequency=rng.uniform(30, 140),
         angle=rng.uniform(0, np.pi) if rng.random() < 0.4 else np.pi / 2,
         phase=rng.uniform(0, 6),
         level=rng.uniform(-0.4, 0.6),
-        blots=SineNoise.draw(rng, 2, 25.0),
+        spots=SineNoise.draw(rng, 2, 25.0),
     )
 
 

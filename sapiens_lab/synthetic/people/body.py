@@ -42,7 +42,7 @@ class Posed:
     """A body in a pose, world frame [m]."""
 
     vertices: F32  # (V, 3)
-    normals: F32  # (V, 3) about unit, those of the mean body turned with the bones
+    normals: F32  # (V, 3) about unit, those of the mean body rotated with the bones
     heads: F32  # (bones, 3) where each bone begins
     tails: F32  # (bones, 3) where it ends
 
@@ -125,8 +125,8 @@ class Body:
         """Move rest points ``(N, 3)`` with their bone weights ``(N, bones)``."""
         R, t = joints
         blend = product(weights, np.concatenate([R.reshape(-1, 9), t], 1))  # (N, 12)
-        turned = np.einsum("nij,nj->ni", blend[:, :9].reshape(-1, 3, 3), points)
-        return np.asarray(turned + blend[:, 9:])
+        rotated = np.einsum("nij,nj->ni", blend[:, :9].reshape(-1, 3, 3), points)
+        return np.asarray(rotated + blend[:, 9:])
 
     def pose(self, shape: F32, joints: tuple[F32, F32]) -> Posed:
         """Return the posed body."""
@@ -135,9 +135,9 @@ class Body:
         ends = shape[NUM_VERTICES:].reshape(2, bones, 3)
         heads, tails = (np.einsum("nij,nj->ni", R, end) + t for end in ends)
         blend = product(self.weights, np.concatenate([R.reshape(-1, 9), t], 1))  # (V, 12)
-        turn = blend[:, :9].reshape(-1, 3, 3)
-        vertices = np.einsum("nij,nj->ni", turn, shape[:NUM_VERTICES]) + blend[:, 9:]
-        normals = np.einsum("nij,nj->ni", turn, self.normals)
+        rotation = blend[:, :9].reshape(-1, 3, 3)
+        vertices = np.einsum("nij,nj->ni", rotation, shape[:NUM_VERTICES]) + blend[:, 9:]
+        normals = np.einsum("nij,nj->ni", rotation, self.normals)
         return Posed(vertices=vertices, normals=normals, heads=heads, tails=tails)
 
 
@@ -171,8 +171,8 @@ def load_body() -> Body:
 
 
 def _dense_weights(bones: np.ndarray, weights: np.ndarray, num_bones: int) -> F32:
-    """Spread four weights a vertex ``(V, 4)`` over all bones; dense is faster to multiply."""
+    """Spread four weights per vertex ``(V, 4)`` over all bones; dense is faster to multiply."""
     dense = np.zeros((len(bones), num_bones), np.float32)
-    share = weights.astype(np.float32) / weights.sum(1, keepdims=True, dtype=np.float32)
-    np.add.at(dense, (np.arange(len(bones))[:, None], bones.astype(np.int64)), share)
+    fraction = weights.astype(np.float32) / weights.sum(1, keepdims=True, dtype=np.float32)
+    np.add.at(dense, (np.arange(len(bones))[:, None], bones.astype(np.int64)), fraction)
     return dense

@@ -25,7 +25,7 @@ _REACH = 0.12  # [m] a vertex deeper than this would be nearest to the other sid
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Probes:
-    """Vertex ids that stand for the surface, and who must keep out of whom."""
+    """Vertex ids that stand for the surface, and which limbs must avoid which vertices."""
 
     vertices: I64  # (P,) into the body
     weights: F32  # (P, bones)
@@ -40,20 +40,20 @@ def _probes() -> _Probes:
     # Every ninth is even enough, as neighbors have neighboring numbers; face and hands are dense.
     everywhere = np.flatnonzero(on_body())
     dense = np.isin(regions.region[everywhere], (Material.FACE, Material.HAND))
-    kept = np.sort(np.concatenate([everywhere[~dense][::9], everywhere[dense][::27]]))
-    region, x = regions.region[kept], body.canonical[kept, 0]
+    chosen = np.sort(np.concatenate([everywhere[~dense][::9], everywhere[dense][::27]]))
+    region, x = regions.region[chosen], body.canonical[chosen, 0]
     fore = (region == Material.LOWER_ARM) | (region == Material.HAND)
-    arm = fore | ((region == Material.UPPER_ARM) & (regions.arm[kept] > 0.3))
+    arm = fore | ((region == Material.UPPER_ARM) & (regions.arm[chosen] > 0.3))
     leg = (region == Material.LOWER_LEG) | (region == Material.FOOT)
-    thigh = (region == Material.UPPER_LEG) & (regions.leg[kept] > 0.25)
+    thigh = (region == Material.UPPER_LEG) & (regions.leg[chosen] > 0.25)
     trunk = (region == Material.TORSO) | (region == Material.FACE)
     left = x > 0
     anywhere = trunk | leg | (region == Material.UPPER_LEG)
     find = np.flatnonzero
     return _Probes(
-        vertices=kept,
-        weights=body.weights[kept],
-        normals=body.normals[kept],
+        vertices=chosen,
+        weights=body.weights[chosen],
+        normals=body.normals[chosen],
         limbs=(find(arm & left), find(arm & ~left), find((leg | thigh) & ~left)),
         obstacles=(find(anywhere | (fore & ~left)), find(anywhere), find((leg | thigh) & left)),
     )
@@ -64,9 +64,9 @@ def penetration(body: Body, shape: F32, pose: Pose) -> F32:
     probes = _probes()
     joints = body.joints(shape, rotations(body, pose))
     points = body.skin(shape[probes.vertices], probes.weights, joints)
-    turned = body.skin(probes.normals, probes.weights, (joints[0], np.zeros_like(joints[1])))
+    normals = body.skin(probes.normals, probes.weights, (joints[0], np.zeros_like(joints[1])))
     depth = [
-        _depth(points[limb], points[obstacle], turned[obstacle])
+        _depth(points[limb], points[obstacle], normals[obstacle])
         for limb, obstacle in zip(probes.limbs, probes.obstacles, strict=True)
     ]
     return np.array(depth, np.float32)
@@ -100,7 +100,7 @@ def resolve(rng: Rng, body: Body, shape: F32, pose: Pose) -> Pose:
 
 
 def _spread_arm(pose: Pose, side: int) -> Pose:
-    """Lift one arm sideways and stretch it."""
+    """Lift one arm sideways and straighten it."""
     arms = list(pose.arms)
     arm = arms[side]
     lift = min(max(arm.lift, -35) + 9, 60)
@@ -112,7 +112,7 @@ def _spread_arm(pose: Pose, side: int) -> Pose:
 
 def _spread_legs(pose: Pose) -> Pose:
     left, right = (
-        replace(leg, spread=leg.spread + 4, turn=0.5 * leg.turn, knee=0.95 * leg.knee)
+        replace(leg, spread=leg.spread + 4, rotation=0.5 * leg.rotation, knee=0.95 * leg.knee)
         for leg in pose.legs
     )
     return replace(pose, legs=(left, right))

@@ -43,22 +43,22 @@ def garment(
         wrinkled: vary the distance over the surface.
         over: a garment worn over this one, which then stays closer to the body than that.
     """
-    own = MESHES["tights"]
-    canonical = body.canonical[own]
+    part = MESHES["tights"]
+    canonical = body.canonical[part]
     wrinkles = SineNoise.draw(rng, 2, 18.0)
     away = np.full(len(canonical), ease, np.float32)
     if wrinkled:
         away *= 1 + 0.8 * wrinkles(canonical)
     away = np.maximum(away, _THINNEST)
     if over is not None:
-        gap = np.linalg.norm(over.vertices - posed.vertices[own], axis=1)
+        gap = np.linalg.norm(over.vertices - posed.vertices[part], axis=1)
         under = np.clip(over.cut / 0.02 + 2, 0, 1)  # from 4 to 2 cm outside its hem
         away = np.minimum(away, under * 0.5 * gap + (1 - under) * away)
     return Piece(
-        vertices=posed.vertices[own] + posed.normals[own] * away[:, None],
+        vertices=posed.vertices[part] + posed.normals[part] * away[:, None],
         triangles=_local_triangles("tights"),
         canonical=canonical,
-        cut=reach[own],
+        cut=reach[part],
         material=np.full(len(canonical), material, np.uint8),
         tone=np.zeros(len(canonical), np.float32),
         one_sided=False,
@@ -67,13 +67,13 @@ def garment(
 
 def skirt(body: Body, posed: Posed, leg: F32, end: float) -> Piece:
     """Cut a skirt that ends at the leg coordinate ``end``."""
-    own = MESHES["skirt"]
+    part = MESHES["skirt"]
     return Piece(
-        vertices=posed.vertices[own] + posed.normals[own] * np.float32(0.004),
+        vertices=posed.vertices[part] + posed.normals[part] * np.float32(0.004),
         triangles=_local_triangles("skirt"),
-        canonical=body.canonical[own],
-        cut=np.float32(0.85) * (np.float32(end) - leg[own]),
-        material=np.full(own.stop - own.start, Material.BOTTOM, np.uint8),
-        tone=np.zeros(own.stop - own.start, np.float32),
+        canonical=body.canonical[part],
+        cut=np.float32(0.85) * (np.float32(end) - leg[part]),
+        material=np.full(part.stop - part.start, Material.BOTTOM, np.uint8),
+        tone=np.zeros(part.stop - part.start, np.float32),
         one_sided=False,
     )

@@ -17,9 +17,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.synthetic.people.body import MESHES, NUM_VERTICES, Body, Posed, load_body
 from sapiens_lab.synthetic.people.regions import load_regions, vertices_near
-from sapiens_lab.synthetic.rendering.arrays import F32, I64
+from sapiens_lab.synthetic.rendering.arrays import F32, I64, Bool
 
 # Vertices of the 68 face points in the order of COCO-WholeBody; brows (17-26) are cast instead.
 _FACE_VERTICES = (
@@ -28,7 +29,7 @@ _FACE_VERTICES = (
     145, 9, 54, 67, 1071, 1065, 6851, 6838, 6793, 6923, 7757, 7763, 425, 5354, 450, 455, 7210,
     11956, 7185, 7235, 7241, 492, 486, 480, 416, 5360, 474, 11962, 7176, 7236, 493, 481,
 )  # fmt: skip
-# Vertices on the person's right lip contours, from the corner to the middle (1/4, 1/2, 3/4).
+# Vertices on the person's right lip contours, from the corner to the center (1/4, 1/2, 3/4).
 _LIPS = {
     "upper_outer": (410, 409, 450),
     "lower_outer": (406, 480, 486),
@@ -74,18 +75,18 @@ class Landmarks:
 
     names: tuple[str, ...]
     points: I64  # (N, 3) into [vertices, bone heads, bone tails]
-    shares: F32  # (N, 3), rows sum to 1
+    weights: F32  # (N, 3), rows sum to 1
     flip_indices: I64  # (N,) the point that each becomes under a horizontal flip
     depth: F32  # (N,) [m] how far under the surface the point may lie
 
     def locate(self, posed: Posed) -> F32:
         """Return world positions ``(N, 3)`` [m] on a posed body."""
         everything = np.concatenate([posed.vertices, posed.heads, posed.tails])
-        return np.asarray(np.einsum("nk,nkc->nc", self.shares, everything[self.points]))
+        return np.asarray(np.einsum("nk,nkc->nc", self.weights, everything[self.points]))
 
 
 def brow_height(x: F32, eye: F32) -> F32:
-    """Return the canonical height of a brow's middle line at distance ``x`` from the midline."""
+    """Return the canonical height of a brow's center line at distance ``x`` from the midline."""
     return np.asarray(eye[1] + 0.021 - 15 * (x - eye[0]) ** 2)
 
 
@@ -101,21 +102,37 @@ def load_landmarks() -> Landmarks:
     return builder.build()
 
 
+def match_landmarks(skeleton: Skeleton) -> tuple[I64, Bool]:
+    """Return, for each keypoint of a skeleton, its landmark and whether the body has it.
+
+    Raises:
+        ValueError: the body has none of them.
+    """
+    index = {name: i for i, name in enumerate(load_landmarks().names)}
+    known = np.array([name in index for name in skeleton.keypoints], bool)
+    if not known.any():
+        raise ValueError(
+            f"the rendered body has none of the keypoints of skeleton {skeleton.name!r}; it knows "
+            "those of coco17, wholebody133 and 164 of goliath308"
+        )
+    return np.array([index.get(name, 0) for name in skeleton.keypoints], np.int64), known
+
+
 class _Builder:
-    """Collects landmarks; those of one group are each other's flip images."""
+    """Collects landmarks; a flip maps each group onto itself."""
 
     def __init__(self, body: Body) -> None:
         self.body = body
         self.names: list[str] = []
         self.groups: list[str] = []
         self.points: list[tuple[int, int, int]] = []
-        self.shares: list[tuple[float, float, float]] = []
+        self.weights: list[tuple[float, float, float]] = []
 
     def vertex(self, group: str, name: str, vertex: int) -> None:
         self.names.append(name)
         self.groups.append(group)
         self.points.append((vertex, vertex, vertex))
-        self.shares.append((1.0, 0.0, 0.0))
+        self.weights.append((1.0, 0.0, 0.0))
 
     def flipped(self, group: str, left: str, right: str, right_vertex: int) -> None:
         self.vertex(group, left, self.opposite(right_vertex))
@@ -134,27 +151,27 @@ class _Builder:
 
     def cast(self, group: str, name: str, mesh: str, x: float, y: float) -> None:
         """Add the foremost point of a mesh at canonical ``(x, y)``."""
-        points, shares = _cast(self.body, mesh, x, y)
+        points, weights = _cast(self.body, mesh, x, y)
         self.names.append(name)
         self.groups.append(group)
         self.points.append(points)
-        self.shares.append(shares)
+        self.weights.append(weights)
 
     def build(self) -> Landmarks:
-        points, shares = np.array(self.points), np.array(self.shares, np.float32)
-        place = np.einsum("nk,nkc->nc", shares, self.body.mean[points])
+        points, weights = np.array(self.points), np.array(self.weights, np.float32)
+        place = np.einsum("nk,nkc->nc", weights, self.body.mean[points])
         depth = [next((d for key, d in _DEEP if key in name), _SHALLOW) for name in self.names]
         return Landmarks(
             names=tuple(self.names),
             points=points,
-            shares=shares,
+            weights=weights,
             flip_indices=_flip_indices(place, np.array(self.groups)),
             depth=np.array(depth, np.float32),
         )
 
 
 def _flip_indices(place: F32, group: np.ndarray) -> I64:
-    """Pair every landmark with that of its group nearest to its flip image."""
+    """Pair every landmark with that of its group nearest to its flipped position."""
     flipped = place * np.array([-1, 1, 1], np.float32)
     distance = np.linalg.norm(flipped[:, None] - place[None], axis=2)
     distance[group[:, None] != group[None]] = np.inf
@@ -238,10 +255,10 @@ def _add_goliath_face(builder: _Builder) -> None:
             builder.flipped(f"{group} {lip}", names[0], names[1], vertex)
     eye = load_regions().eye
     for side, sign in (("l", 1), ("r", -1)):
-        middle = {0.0: "1", -0.5 * sign: "2", 0.5 * sign: "3"}  # in image order
+        midpoints = {0.0: "1", -0.5 * sign: "2", 0.5 * sign: "3"}  # in image order
         for edge, up in (("upper", 1), ("lower", -1)):
             ends = {-0.92: f"{edge}_startpoint_of_{side}_eyebrow"}
-            mids = {u: f"{edge}_midpoint_{n}_of_{side}_eyebrow" for u, n in middle.items()}
+            mids = {u: f"{edge}_midpoint_{n}_of_{side}_eyebrow" for u, n in midpoints.items()}
             for u, name in {**ends, **mids}.items():
                 _cast_brow(builder, name, eye, sign, u, up)
         _cast_brow(builder, f"end_of_{side}_eyebrow", eye, sign, 1.0, 0)

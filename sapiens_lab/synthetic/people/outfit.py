@@ -46,9 +46,9 @@ class Outfit:
 def sample_outfit(rng: Rng, regions: Regions, *, femininity: float) -> Outfit:
     """Draw an outfit; ``femininity`` 0..1 is the body's."""
     female = femininity > 0.5
-    shares = (0.5, 0.25, 0.15, 0.10) if female else (0.5, 0.27, 0.0, 0.23)
+    probabilities = (0.5, 0.25, 0.15, 0.10) if female else (0.5, 0.27, 0.0, 0.23)
     kinds: tuple[BottomKind, ...] = ("long", "short", "skirt", "brief")
-    bottom = kinds[int(rng.choice(4, p=shares))]
+    bottom = kinds[int(rng.choice(4, p=probabilities))]
     ends = {"long": (0.86, 1.0), "short": (0.2, 0.55), "skirt": (0.16, 0.16), "brief": (0.13, 0.17)}
     sleeve = float(rng.choice([0.06, 0.28, 0.42, 0.88, 0.95], p=[0.12, 0.33, 0.1, 0.15, 0.3]))
     topless = rng.random() < 0.2 and femininity < 0.15
@@ -65,7 +65,7 @@ def sample_outfit(rng: Rng, regions: Regions, *, femininity: float) -> Outfit:
         skirt_end=rng.uniform(0.3, 0.8),
         waist_y=regions.hip_y + (0.13 if bottom == "skirt" else rng.uniform(0.06, 0.13)),
         bottom_ease=0.004 if bottom in ("brief", "skirt") else 0.005 + rng.uniform(0, 0.014),
-        tucked=rng.random() < 0.4 or bottom == "skirt",  # the skirt's own waist is that high
+        tucked=rng.random() < 0.4 or bottom == "skirt",  # the skirt's own waist is as high
         shoes=rng.random() < 0.75,
         socks=rng.random() < 0.6,
         sock_top=rng.uniform(0.55, 0.93),

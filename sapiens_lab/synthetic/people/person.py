@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from sapiens_lab.synthetic.people import garments, hair, outfit
-from sapiens_lab.synthetic.people.appearance import Look, sample_look
+from sapiens_lab.synthetic.people.appearance import Appearance, sample_appearance
 from sapiens_lab.synthetic.people.body import MESHES, NUM_VERTICES, Body, Posed, load_body
 from sapiens_lab.synthetic.people.collisions import resolve
 from sapiens_lab.synthetic.people.expressions import sample_expression
@@ -24,7 +24,7 @@ from sapiens_lab.synthetic.rendering.streams import Streams
 
 _SKIN = slice(0, MESHES["tights"].start)  # body, tongue, eyes and teeth
 _SKIN_MESHES = ("body", "left_eye", "right_eye", "tongue", "upper_teeth", "lower_teeth")
-_HEIGHTS = (1.25, 2.05)  # [m] sampled bodies outside look odd
+_HEIGHTS = (1.25, 2.05)  # [m] sampled bodies outside are implausible
 _UNDER = 0.012  # [m] skin goes on this far under a garment's edge ...
 _SHRINK = 0.007  # [m] ... and is pressed in there, so that it does not show through
 
@@ -44,17 +44,18 @@ class Person:
     mesh: Mesh
     paints: tuple[Paint, ...]  # later ones cover earlier ones
     landmarks: F32  # (N, 3) world [m], in the order of load_landmarks()
-    look: Look
+    appearance: Appearance
     pose: PoseKind
     gender: str
     age: float  # 1/3 child .. 2/3 young .. 1 old
     height: float  # [m] of the body at rest
-    head: F32  # (3,) middle of the head, world
+    head: F32  # (3,) center of the head, world
     hips_y: float  # [m] world
 
 
 def build_person(streams: Streams, framing: Framing) -> Person:
     """Draw a person."""
+    # The streams keep their names: another name would draw another person.
     body, regions = load_body(), load_regions()
     shape, traits = _identity(streams.get("identity"), body)
     female = bool(traits[0] > 0.5)
@@ -66,12 +67,12 @@ def build_person(streams: Streams, framing: Framing) -> Person:
     posed = body.pose(shape, joints)
 
     clothes = outfit.sample_outfit(streams.get("outfit"), regions, femininity=float(traits[0]))
-    fur = hair.sample_hair(streams.get("hair"), female=female)
+    hairstyle = hair.sample_hair(streams.get("hair"), female=female)
     worn, cover = _dress(streams.get("cloth"), body, posed, regions, clothes)
-    skin, paints = _skin(streams.get("skin"), body, posed, regions, clothes, fur, cover)
+    skin, paints = _skin(streams.get("skin"), body, posed, regions, clothes, hairstyle, cover)
     pieces = [skin, *worn]
-    if fur.kind == "long":
-        pieces.append(hair.curtain(fur, body, shape, joints, ease=clothes.top_ease))
+    if hairstyle.kind == "long":
+        pieces.append(hair.long_hair(hairstyle, body, shape, joints, ease=clothes.top_ease))
     landmarks = load_landmarks().locate(posed)
     hips = [posed.heads[body.bones["upperleg01" + side], 1] for side in (".L", ".R")]
     ears = np.array([load_landmarks().names.index(f"{side}_ear") for side in ("left", "right")])
@@ -79,7 +80,7 @@ def build_person(streams: Streams, framing: Framing) -> Person:
         mesh=join(pieces),
         paints=paints,
         landmarks=landmarks,
-        look=sample_look(streams.get("look"), female=female, ancestry=traits[5:8]),
+        appearance=sample_appearance(streams.get("look"), female=female, ancestry=traits[5:8]),
         pose=pose.kind,
         gender="female" if female else "male",
         age=float(traits[1]),
@@ -94,8 +95,8 @@ def _identity(rng: Rng, body: Body) -> tuple[F32, F32]:
     while True:
         i, j = (int(n) for n in rng.integers(len(body.coefficients), size=2))
         alike = np.abs(body.traits[i, :2] - body.traits[j, :2]) < (0.3, 0.2)
-        share = 0.75 if alike.all() else 1.0
-        mix = body.coefficients[i] * share + body.coefficients[j] * (1 - share)
+        fraction = 0.75 if alike.all() else 1.0
+        mix = body.coefficients[i] * fraction + body.coefficients[j] * (1 - fraction)
         shape = body.shape(mix.astype(np.float32))
         if _HEIGHTS[0] < np.ptp(shape[MESHES["body"], 1]) < _HEIGHTS[1]:
             return shape, body.traits[i]
@@ -139,14 +140,14 @@ def _skin(
     posed: Posed,
     regions: Regions,
     clothes: outfit.Outfit,
-    fur: hair.Hair,
+    hairstyle: hair.Hairstyle,
     cover: F32,
 ) -> tuple[Piece, tuple[Paint, ...]]:
-    """Return the body with scalp hair, socks and small things, and what is painted on it."""
-    scalp, swell, tone = hair.cap(fur, regions, body.canonical)
+    """Return the body with scalp hair, socks and apparel, and what is painted on it."""
+    scalp, thickness, tone = hair.scalp_hair(hairstyle, regions, body.canonical)
     sock = outfit.sock_reach(clothes, regions)
     extra = outfit.extra_reach(clothes, regions, body.canonical)
-    out = swell - _SHRINK * np.clip(cover / _UNDER, 0, 1)
+    out = thickness - _SHRINK * np.clip(cover / _UNDER, 0, 1)
     if clothes.socks:
         out += 0.002 * np.clip(sock / 0.01, 0, 1)
     # A beanie presses the hair to the same height everywhere.
@@ -171,7 +172,7 @@ def _skin(
         (regions.upper_lip, Material.UPPER_LIP),
         (regions.lower_lip, Material.LOWER_LIP),
     ]
-    if fur.kind != "bald":
+    if hairstyle.kind != "bald":
         fields.append((scalp, Material.HAIR))
     if clothes.socks:
         fields.append((sock, Material.SOCK))

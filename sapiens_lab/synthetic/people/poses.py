@@ -1,4 +1,4 @@
-"""Draw what a body does, as joint angles in degrees with a meaning, and turn them into rotations.
+"""Draw what a body does, as meaningful joint angles in degrees, and convert them to rotations.
 
 Angles are drawn per limb so that one arm can be drawn again when it runs into something
 (see ``collisions.py``) while the rest of the pose stays.
@@ -19,7 +19,7 @@ from sapiens_lab.synthetic.rendering.rotations import about_axis, about_x, about
 
 PoseKind = Literal["stand", "walk", "arms_up", "sit", "crouch", "free", "t_pose"]
 _KINDS: tuple[PoseKind, ...] = ("stand", "walk", "arms_up", "sit", "crouch", "free", "t_pose")
-_SHARES = (0.25, 0.2, 0.15, 0.12, 0.06, 0.2, 0.02)
+_PROBABILITIES = (0.25, 0.2, 0.15, 0.12, 0.06, 0.2, 0.02)
 SIDES = ((".L", 1.0), (".R", -1.0))  # bone suffix, sign of x
 _SPINE = ("spine05", "spine04", "spine03", "spine02", "spine01")
 _NECK = (("neck01", 0.2), ("neck02", 0.2), ("neck03", 0.2), ("head", 0.4))
@@ -44,7 +44,7 @@ class Leg:
 
     hip: float  # forward
     spread: float
-    turn: float
+    rotation: float  # outward, about the thigh
     knee: float
     ankle: float
 
@@ -55,7 +55,7 @@ class Pose:
 
     kind: PoseKind
     spine: tuple[float, float, float]  # bend forward, lean, twist
-    neck: tuple[float, float, float]  # nod, tilt, turn
+    neck: tuple[float, float, float]  # pitch, roll, yaw
     arms: tuple[Arm, Arm]
     legs: tuple[Leg, Leg]
     phase: float  # of the walk, -1..1
@@ -63,7 +63,7 @@ class Pose:
 
 def sample_pose(rng: Rng) -> Pose:
     """Draw a pose."""
-    kind = _KINDS[int(rng.choice(len(_KINDS), p=_SHARES))]
+    kind = _KINDS[int(rng.choice(len(_KINDS), p=_PROBABILITIES))]
     if kind == "free":
         spine = (rng.normal(4, 16), rng.normal(0, 11), rng.normal(0, 16))
     else:
@@ -123,12 +123,12 @@ def draw_leg(rng: Rng, kind: PoseKind, swing: float) -> Leg:
     elif kind == "free":
         hip, spread, knee = rng.normal(15, 25), rng.normal(10, 10), abs(rng.normal(15, 30))
     hip, knee = float(np.clip(hip, -35, 95)), float(np.clip(knee, 0, 135))
-    flat = kind in ("sit", "crouch")  # the sole keeps to the ground, half way
+    flat = kind in ("sit", "crouch")  # the sole stays about level
     ankle = 0.5 * (hip - knee) if flat else rng.normal(0, 8) * 0.5
     return Leg(
         hip=hip,
         spread=float(np.clip(spread, -6, 35)),
-        turn=rng.normal(5, 6),
+        rotation=rng.normal(5, 6),
         knee=knee,
         ankle=float(np.clip(ankle, -25, 20)),
     )
@@ -148,9 +148,9 @@ def rotations(body: Body, pose: Pose) -> F32:
     bend, lean, twist = np.radians(pose.spine) / len(_SPINE)
     for name in _SPINE:
         out[body.bones[name]] = about_x(bend) @ about_z(lean) @ about_y(twist)
-    nod, tilt, turn = np.radians(pose.neck)
-    for name, share in _NECK:
-        out[body.bones[name]] = about_x(share * nod) @ about_z(share * tilt) @ about_y(share * turn)
+    pitch, roll, yaw = np.radians(pose.neck)
+    for name, part in _NECK:
+        out[body.bones[name]] = about_x(part * pitch) @ about_z(part * roll) @ about_y(part * yaw)
     for (suffix, sign), arm, leg in zip(SIDES, pose.arms, pose.legs, strict=True):
         for name, rotation in {**_arm(body, arm, suffix, sign), **_leg(leg, sign)}.items():
             out[body.bones[name + suffix]] = rotation
@@ -161,7 +161,7 @@ def _arm(body: Body, arm: Arm, suffix: str, sign: float) -> dict[str, F64]:
     rad = math.radians
     upper = body.head("lowerarm01" + suffix) - body.head("upperarm01" + suffix)
     fore = body.head("wrist" + suffix) - body.head("lowerarm01" + suffix)
-    collar = float(np.clip(arm.lift - 10, 0, 100)) * 0.25  # the shoulder blade takes its share
+    collar = float(np.clip(arm.lift - 10, 0, 100)) * 0.25  # the shoulder blade moves as well
     swing = (
         about_y(-sign * rad(0.35 * arm.forward))
         @ about_x(-rad(arm.forward))
@@ -185,7 +185,9 @@ def _arm(body: Body, arm: Arm, suffix: str, sign: float) -> dict[str, F64]:
 
 def _leg(leg: Leg, sign: float) -> dict[str, F64]:
     rad = math.radians
-    hip = about_x(-rad(leg.hip)) @ about_z(sign * rad(leg.spread)) @ about_y(sign * rad(leg.turn))
+    hip = (
+        about_x(-rad(leg.hip)) @ about_z(sign * rad(leg.spread)) @ about_y(sign * rad(leg.rotation))
+    )
     return {
         "upperleg01": hip,
         "lowerleg01": about_x(rad(leg.knee)),

@@ -105,8 +105,8 @@ def _along_arm(body: Body) -> tuple[F32, F32]:
     total = np.zeros(NUM_VERTICES, np.float32)
     bones = ("upperarm", "lowerarm", "wrist", "metacarpal", "finger")
     for side in (".L", ".R"):
-        own = [i for n, i in body.bones.items() if n.startswith(bones) and n.endswith(side)]
-        weight = body.weights[:, own].sum(1)
+        columns = [i for n, i in body.bones.items() if n.startswith(bones) and n.endswith(side)]
+        weight = body.weights[:, columns].sum(1)
         total += weight
         on_arm = weight > 0.02
         shoulder, elbow = body.head("upperarm01" + side), body.head("lowerarm01" + side)
@@ -119,7 +119,7 @@ def _along_arm(body: Body) -> tuple[F32, F32]:
 
 
 def _hairline(body: Body, region: U8) -> F32:
-    """Measure the height above a smooth line round the head; the ears stay free."""
+    """Measure the height above a smooth line around the head; the ears stay free."""
     x, y, z = body.canonical.T
     azimuth = np.degrees(np.arctan2(np.abs(x), z - body.head("head")[2]))
     field = (y - np.interp(azimuth, _HAIRLINE_AZIMUTH, _HAIRLINE_Y)).astype(np.float32)

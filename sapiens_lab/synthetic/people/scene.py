@@ -1,4 +1,4 @@
-"""Render one scene: an image of a random person with every annotation of it.
+"""Render one scene: an image of a random person with all annotations.
 
 ``render_scene(seed, image_size=...)`` is a pure function. Who stands there, in what pose, clothes,
 light and surroundings depends on the seed alone; image size and camera only change the view.
@@ -15,7 +15,7 @@ import numpy as np
 from sapiens_lab.synthetic.people.landmarks import load_landmarks
 from sapiens_lab.synthetic.people.person import Person, build_person
 from sapiens_lab.synthetic.people.shading import shade
-from sapiens_lab.synthetic.people.surface import Surface, see
+from sapiens_lab.synthetic.people.surface import Surface, find_surface
 from sapiens_lab.synthetic.rendering import backgrounds
 from sapiens_lab.synthetic.rendering.arrays import F32, U8, Bool
 from sapiens_lab.synthetic.rendering.camera import Camera
@@ -30,14 +30,14 @@ VERSION = 4  # raise it whenever the same seed gives another image: caches then 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """A rendered person; pixel (x, y) of every map is the same place."""
+    """A rendered person; pixel (x, y) of every map is the same point."""
 
     rgb: U8  # (H, W, 3)
     depth: F32  # (H, W) along the camera's z [m]; 0 outside the person
     normal: F32  # (H, W, 3) camera frame, unit; 0 outside the person
     parts: U8  # (H, W) ids of materials.PARTS; 0 is the background
     keypoint_names: tuple[str, ...]
-    keypoints: F32  # (N, 2) pixels, true places even outside the image
+    keypoints: F32  # (N, 2) pixels, also of points outside the image
     visible: U8  # (N,) 0 outside the image, 1 hidden, 2 seen
     camera: Camera
     framing: Framing
@@ -82,7 +82,7 @@ def render_scene(
         framing: how much of the person to show; drawn by default.
         orbit: what the scene's camera is drawn from; by default as people are photographed.
         supersample: 2 smooths the edges of the image (annotations are never mixed).
-        camera: look through this camera instead of the scene's own; its size counts.
+        camera: look through this camera instead; its size counts.
         shadows: of the person, on the person and on the floor.
         sensor_noise: noise of the camera's sensor, the one thing drawn per pixel.
         backend: of the rasterizer.
@@ -91,24 +91,24 @@ def render_scene(
     framing = framing or choose_framing(streams.get("framing"))
     person = build_person(streams, framing)
     targets = _targets(streams, person, framing)
-    own, _ = orbit.sample(streams.get("camera"), targets, image_size)
-    camera = camera or own
+    scene_camera, _ = orbit.sample(streams.get("camera"), targets, image_size)
+    camera = camera or scene_camera
     light = sample_light(streams.get("light"))
     shadow_map = ShadowMap.cast(person.mesh, light) if shadows else None
 
-    surface = see(person, supersampled(camera, supersample), backend=backend)
-    color = shade(surface, person.look, light, shadow_map, camera)
+    surface = find_surface(person, supersampled(camera, supersample), backend=backend)
+    color = shade(surface, person.appearance, light, shadow_map, camera)
     backdrop = backgrounds.sample_backdrop(streams.get("backdrop"))
     floor_y = float(person.mesh.vertices[:, 1].min())
-    behind = backgrounds.paint(backdrop, camera, own, floor_y, shadow_map)
-    image = blend(surface.mask, color, behind, supersample)
+    background = backgrounds.paint(backdrop, camera, scene_camera, floor_y, shadow_map)
+    image = blend(surface.mask, color, background, supersample)
     noise = streams.get("sensor") if sensor_noise else None
     scene = _annotate(surface, person, camera, supersample)
     return replace(scene, rgb=tone_map(image, light, noise), framing=framing)
 
 
 def _targets(streams: Streams, person: Person, framing: Framing) -> F32:
-    """Return the world points ``(N, 3)`` that the scene's own camera must show."""
+    """Return the world points ``(N, 3)`` that the scene's camera must show."""
     vertices = person.mesh.vertices[::4]  # dense enough to fit a camera
     if framing == "full":
         return vertices
@@ -123,11 +123,11 @@ def _targets(streams: Streams, person: Person, framing: Framing) -> F32:
 def _annotate(surface: Surface, person: Person, camera: Camera, supersample: int) -> Scene:
     """Read the maps at the pixel centers and project the keypoints."""
     landmarks = load_landmarks()
-    places = person.landmarks
+    points = person.landmarks
     if camera.is_flip:
-        places = places[landmarks.flip_indices]
+        points = points[landmarks.flip_indices]
     depth = at_centers(surface.mask, surface.depth, supersample)
-    xy, z = camera.project(places)
+    xy, z = camera.project(points)
     return Scene(
         rgb=np.zeros((*camera.size, 3), np.uint8),
         depth=depth,
@@ -148,7 +148,7 @@ def _annotate(surface: Surface, person: Person, camera: Camera, supersample: int
 def _visible(xy: F32, z: F32, depth: F32, allowance: F32, camera: Camera) -> U8:
     """Compare each point with the nearest surface at its pixel.
 
-    A point may lie below the surface as deep as its kind does, and by the depth that a slanted
+    A point may lie below the surface as far as its kind does, and by the depth that a slanted
     surface gains within a pixel.
     """
     height, width = camera.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sapiens_lab.synthetic.people.appearance import Look
+from sapiens_lab.synthetic.people.appearance import Appearance
 from sapiens_lab.synthetic.people.landmarks import (
     BROW_HALF_LENGTH,
     BROW_HALF_WIDTH,
@@ -23,7 +23,7 @@ _LIP_RED = np.array([0.65, 0.12, 0.14], np.float32)
 _EYE_WHITE, _PUPIL = 0.88, 0.03
 _CROWN_Z, _HEAD_RADIUS = 0.035, 0.09  # [m] canonical
 _SOLE_Y = -0.80  # [m] canonical: below it a shoe shows its sole
-# Glossiness: strength and exponent by material; the rest is nearly matt.
+# Glossiness: strength and exponent by material; the rest is nearly matte.
 _GLOSS = {
     Material.EYE: (0.8, 120),
     Material.HAIR: (0.15, 25),
@@ -31,11 +31,15 @@ _GLOSS = {
     Material.UPPER_TEETH: (0.3, 30),
     Material.LOWER_TEETH: (0.3, 30),
 }
-_SKIN_GLOSS, _MATT = (0.10, 18), (0.02, 18)
+_SKIN_GLOSS, _MATTE = (0.10, 18), (0.02, 18)
 
 
 def shade(
-    surface: Surface, look: Look, light: Light, shadows: ShadowMap | None, camera: Camera
+    surface: Surface,
+    appearance: Appearance,
+    light: Light,
+    shadows: ShadowMap | None,
+    camera: Camera,
 ) -> F32:
     """Return linear colors ``(P, 3)`` of the foreground pixels."""
     normal = surface.normal
@@ -53,84 +57,84 @@ def shade(
     half = unit(toward - unit(surface.position))
     facing = np.clip(dot(normal, half), 1e-4, 1)
     glint = gloss[surface.material] * facing ** exponent[surface.material] * lit
-    color = albedo(surface, look) * brightness[:, None] * light.tint + glint[:, None]
+    color = albedo(surface, appearance) * brightness[:, None] * light.tint + glint[:, None]
     return np.asarray(np.clip(color, 0, 1.2).astype(np.float32))
 
 
-def albedo(surface: Surface, look: Look) -> F32:
-    """Return the surface's own colors ``(P, 3)``."""
+def albedo(surface: Surface, appearance: Appearance) -> F32:
+    """Return the surface's colors without light ``(P, 3)``."""
     material, canonical = surface.material, surface.canonical
-    color = _flat_colors(look)[material]
-    for kind, cloth in ((Material.TOP, look.top), (Material.BOTTOM, look.bottom)):
-        own = np.flatnonzero(material == kind)
-        if len(own):
-            color[own] = cloth.paint(canonical[own])
+    color = _flat_colors(appearance)[material]
+    for kind, cloth in ((Material.TOP, appearance.top), (Material.BOTTOM, appearance.bottom)):
+        pixels = np.flatnonzero(material == kind)
+        if len(pixels):
+            color[pixels] = cloth.paint(canonical[pixels])
     grain = np.where(material == Material.HAIR, 0.2, 0.04).astype(np.float32)
     color *= (1 + grain * surface.tone)[:, None]
-    _comb(color, surface, look)
-    _paint_face(color, surface, look)
-    _paint_eyes(color, surface, look)
+    _comb(color, surface, appearance)
+    _paint_face(color, surface, appearance)
+    _paint_eyes(color, surface, appearance)
     sole = np.flatnonzero((material == Material.SHOE) & (canonical[:, 1] < _SOLE_Y))
-    color[sole] = np.clip(1 - look.shoe, 0.05, 0.9)
+    color[sole] = np.clip(1 - appearance.shoe, 0.05, 0.9)
     return color
 
 
-def _flat_colors(look: Look) -> F32:
+def _flat_colors(appearance: Appearance) -> F32:
     """Return one color for each material, ``(materials, 3)``."""
-    table = np.tile(look.skin, (len(Material), 1))
-    lip = look.skin * (1 - look.lip) + _LIP_RED * look.lip
+    table = np.tile(appearance.skin, (len(Material), 1))
+    lip = appearance.skin * (1 - appearance.lip) + _LIP_RED * appearance.lip
     table[Material.UPPER_LIP] = table[Material.LOWER_LIP] = lip
     table[Material.MOUTH] = (0.30, 0.07, 0.07)
     table[Material.TONGUE] = (0.62, 0.22, 0.22)
     table[Material.UPPER_TEETH] = table[Material.LOWER_TEETH] = (0.88, 0.86, 0.78)
     table[Material.EYE] = _EYE_WHITE
-    table[Material.HAIR] = look.hair
-    table[Material.SHOE], table[Material.SOCK] = look.shoe, look.sock
-    table[Material.APPAREL] = look.apparel
+    table[Material.HAIR] = appearance.hair
+    table[Material.SHOE], table[Material.SOCK] = appearance.shoe, appearance.sock
+    table[Material.APPAREL] = appearance.apparel
     return table.astype(np.float32)
 
 
-def _comb(color: F32, surface: Surface, look: Look) -> None:
-    """Draw strands of hair that run down from the crown."""
-    own = np.flatnonzero(surface.material == Material.HAIR)
-    x, y, z = surface.canonical[own].T
+def _comb(color: F32, surface: Surface, appearance: Appearance) -> None:
+    """Draw strands of hair that run down from the crown of the head."""
+    pixels = np.flatnonzero(surface.material == Material.HAIR)
+    x, y, z = surface.canonical[pixels].T
     behind = z - _CROWN_Z
     radius = np.hypot(x, behind)
     angle = np.arctan2(x, -behind) + 1.5 * (y - 0.9)  # a slight twist
-    strands = look.strands(angle[:, None], smallest=surface.pixel / _HEAD_RADIUS)
-    color[own] *= (1 + 0.45 * strands * np.clip(radius / 0.04, 0, 1))[:, None]
+    strands = appearance.strands(angle[:, None], smallest=surface.pixel / _HEAD_RADIUS)
+    color[pixels] *= (1 + 0.45 * strands * np.clip(radius / 0.04, 0, 1))[:, None]
 
 
-def _paint_face(color: F32, surface: Surface, look: Look) -> None:
+def _paint_face(color: F32, surface: Surface, appearance: Appearance) -> None:
     """Draw brows and beard, with soft edges."""
-    own = np.flatnonzero((surface.material == Material.FACE) & (surface.canonical[:, 2] > 0.02))
-    x, y = np.abs(surface.canonical[own, 0]), surface.canonical[own, 1]
+    pixels = np.flatnonzero((surface.material == Material.FACE) & (surface.canonical[:, 2] > 0.02))
+    x, y = np.abs(surface.canonical[pixels, 0]), surface.canonical[pixels, 1]
     eye = load_regions().eye
     along, across = (x - eye[0]) / BROW_HALF_LENGTH, (y - brow_height(x, eye)) / BROW_HALF_WIDTH
-    brow = np.clip(1.6 * (1.15 - np.hypot(along, across)), 0, 1) * look.brow
-    brow[surface.canonical[own, 2] < 0.08] = 0
+    brow = np.clip(1.6 * (1.15 - np.hypot(along, across)), 0, 1) * appearance.brow
+    brow[surface.canonical[pixels, 2] < 0.08] = 0
     beard = np.zeros_like(brow)
-    if look.beard > 0:
+    if appearance.beard > 0:
         cheek = 0.790 + 0.30 * np.clip(x - 0.028, 0, 0.06)  # the border rises to the ears
         beard = np.clip((cheek - y) / 0.012, 0, 1) * np.clip((y - 0.735) / 0.012, 0, 1)
-        moustache = np.clip(1.5 - np.hypot(x / 0.026, (y - 0.804) / 0.007), 0, 1)
-        beard = 0.75 * look.beard * np.maximum(beard, moustache)
-    share = np.maximum(brow, beard)[:, None].astype(np.float32)
-    color[own] = color[own] * (1 - share) + 0.8 * look.hair * share
+        mustache = np.clip(1.5 - np.hypot(x / 0.026, (y - 0.804) / 0.007), 0, 1)
+        beard = 0.75 * appearance.beard * np.maximum(beard, mustache)
+    weight = np.maximum(brow, beard)[:, None].astype(np.float32)
+    color[pixels] = color[pixels] * (1 - weight) + 0.8 * appearance.hair * weight
 
 
-def _paint_eyes(color: F32, surface: Surface, look: Look) -> None:
+def _paint_eyes(color: F32, surface: Surface, appearance: Appearance) -> None:
     """Draw iris and pupil; the back of the eyeball is dark."""
-    own = np.flatnonzero(surface.material == Material.EYE)
-    x, y, z = surface.canonical[own].T
+    pixels = np.flatnonzero(surface.material == Material.EYE)
+    x, y, z = surface.canonical[pixels].T
     eye = load_regions().eye
     radius = np.hypot(np.abs(x) - eye[0], y - eye[1])[:, None]
-    iris = np.where(radius < PUPIL_RADIUS, _PUPIL, look.eye)
-    seen = np.where(radius < IRIS_RADIUS, iris, _EYE_WHITE)
-    color[own] = seen * np.where(z > 0.12, 1.0, 0.1)[:, None]
+    iris = np.where(radius < PUPIL_RADIUS, _PUPIL, appearance.eye)
+    color_of_eye = np.where(radius < IRIS_RADIUS, iris, _EYE_WHITE)
+    color[pixels] = color_of_eye * np.where(z > 0.12, 1.0, 0.1)[:, None]
 
 
 def _gloss_tables() -> tuple[F32, F32]:
-    rows = [_GLOSS.get(m, _SKIN_GLOSS if m < NUM_REGIONS else _MATT) for m in Material]
+    rows = [_GLOSS.get(m, _SKIN_GLOSS if m < NUM_REGIONS else _MATTE) for m in Material]
     strength, exponent = zip(*rows, strict=True)
     return np.array(strength, np.float32), np.array(exponent, np.float32)

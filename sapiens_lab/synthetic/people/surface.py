@@ -1,4 +1,4 @@
-"""What is seen at each foreground pixel: place, normal, material, part class."""
+"""What is visible at each foreground pixel: position, normal, material, part class."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Surface:
     depth: F32  # (P,) [m]
     normal: F32  # (P, 3) camera frame, unit, toward the viewer
     position: F32  # (P, 3) camera frame [m]
-    canonical: F32  # (P, 3) place on the canonical body
+    canonical: F32  # (P, 3) position on the canonical body
     tone: F32  # (P,)
     material: U8  # (P,)
     pixel: float  # [m] typical size of a pixel on the surface
     part: U8  # (P,) class id, left and right as seen (exchanged by a flipping camera)
 
 
-def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Surface:
+def find_surface(person: Person, camera: Camera, *, backend: Backend | None = None) -> Surface:
     """Rasterize a person and look up everything about the surface behind each pixel."""
     mesh = person.mesh
     xy, z = camera.project(mesh.vertices)
@@ -70,7 +70,7 @@ def see(person: Person, camera: Camera, *, backend: Backend | None = None) -> Su
 
 
 def _toward_viewer(normal: F32, rays: F32) -> F32:
-    """Scale to unit length, and turn round what faces away: the inside of an open garment."""
+    """Scale to unit length, and flip what faces away: the inside of an open garment."""
     normal = unit(normal)
     away = dot(normal, rays) > np.float32(0.15) * np.sqrt(dot(rays, rays))
     normal[away] *= -1
@@ -78,16 +78,18 @@ def _toward_viewer(normal: F32, rays: F32) -> F32:
 
 
 def _materials(person: Person, triangle: np.ndarray, corners: I64, weights: F32) -> U8:
-    """Return each pixel's material; borders run where the fields interpolate to zero."""
+    """Return each pixel's material; borders are where the fields interpolate to zero."""
     mesh = person.mesh
-    own = mesh.material[corners]  # (P, 3)
-    material = own[:, 0].copy()
-    mixed = np.flatnonzero((own[:, 1] != material) | (own[:, 2] != material))
+    corner_material = mesh.material[corners]  # (P, 3)
+    material = corner_material[:, 0].copy()
+    mixed = np.flatnonzero(
+        (corner_material[:, 1] != material) | (corner_material[:, 2] != material)
+    )
     if len(mixed):
         scores = load_regions().region_scores[corners[mixed]]  # (M, 3, regions)
         at = np.einsum("mk,mkr->mr", weights[mixed], scores)
-        skin = (own[mixed] < NUM_REGIONS).all(1)
-        nearest = own[mixed, weights[mixed].argmax(1)]
+        skin = (corner_material[mixed] < NUM_REGIONS).all(1)
+        nearest = corner_material[mixed, weights[mixed].argmax(1)]
         material[mixed] = np.where(skin, at.argmax(1), nearest)
     on_skin = np.flatnonzero(corners[:, 0] < len(person.paints[0].field))
     corners, weights = corners[on_skin], weights[on_skin]

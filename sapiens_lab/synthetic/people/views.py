@@ -16,7 +16,7 @@ SPLITS = ("train", "val", "test")  # in the order of SyntheticPeople: the same s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSource:
-    """Which scenes: everything that decides what scene number ``i`` looks like.
+    """Which scenes: everything that decides scene number ``i``.
 
     Raises:
         ValueError: a range of angles makes no sense, see `Orbit`.
@@ -52,7 +52,7 @@ class SceneSource:
         return 8e3 + 1.1 * self.image_size[0] * self.image_size[1]
 
     def settings(self) -> dict[str, Any]:
-        """Return what was chosen; what was left alone is left out."""
+        """Return what was chosen; ``None`` is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

@@ -1,7 +1,7 @@
 """What is behind a person: gradients, clouds, cluttered shapes, or a room with floor and wall.
 
-A backdrop is drawn once for a scene and painted through any camera: it hangs in the image plane
-of the scene's own camera, so that warping the image and warping the camera agree.
+A backdrop is drawn once for a scene and painted through any camera: it lies in the image plane
+of the scene's camera, so that warping the image and warping the camera agree.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Backdrop:
     wall: float  # [m] from the person to the wall
     texture: Texture
     tile: float  # [m]
-    shapes: list[F32]  # polygons (N, 2) in image heights from the middle of the image
+    shapes: list[F32]  # polygons (N, 2) in image heights from the center of the image
     shape_colors: F32  # (shapes, 3)
     blur: float  # image heights: the background is out of focus
 
@@ -65,34 +65,39 @@ def sample_backdrop(rng: Rng) -> Backdrop:
 def _shape(rng: Rng) -> F32:
     """Draw a rectangle or an ellipse anywhere in the image."""
     center, radius = rng.uniform(-0.55, 0.55, 2), rng.uniform(0.03, 0.3, 2)
-    turn, corners = rng.uniform(0, np.pi), 4 if rng.random() < 0.6 else 24
+    rotation, corners = rng.uniform(0, np.pi), 4 if rng.random() < 0.6 else 24
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False) + np.pi / corners
-    stretch = np.sqrt(2) if corners == 4 else 1.0
-    x, y = stretch * np.cos(angle) * radius[0], stretch * np.sin(angle) * radius[1]
-    c, s = np.cos(turn), np.sin(turn)
+    scale = np.sqrt(2) if corners == 4 else 1.0
+    x, y = scale * np.cos(angle) * radius[0], scale * np.sin(angle) * radius[1]
+    c, s = np.cos(rotation), np.sin(rotation)
     return np.stack([center[0] + c * x - s * y, center[1] + s * x + c * y], 1).astype(np.float32)
 
 
 def paint(
-    backdrop: Backdrop, camera: Camera, own: Camera, floor_y: float, shadows: ShadowMap | None
+    backdrop: Backdrop,
+    camera: Camera,
+    scene_camera: Camera,
+    floor_y: float,
+    shadows: ShadowMap | None,
 ) -> F32:
     """Return the background ``(H, W, 3)`` in linear RGB as ``camera`` sees it.
 
     Args:
         backdrop: what to paint.
         camera: the camera to paint for.
-        own: the scene's own camera, in whose image plane the backdrop hangs.
+        scene_camera: the camera of the scene, in whose image plane the backdrop lies.
         floor_y: world height of the floor of a room [m].
         shadows: darkens the floor.
     """
     if backdrop.kind == "room":
-        image = _room(backdrop, camera, own, floor_y, shadows)
+        image = _room(backdrop, camera, scene_camera, floor_y, shadows)
     elif backdrop.kind == "clutter":
-        image = _clutter(backdrop, camera, own)
+        image = _clutter(backdrop, camera, scene_camera)
     else:
         coarse = _coarse(camera)
-        share = _share(backdrop, _plane(_grid(coarse), coarse, own))[..., None]
-        small = backdrop.colors[0] * (1 - share) + backdrop.colors[1] * share
+        plane = _plane(_grid(coarse), coarse, scene_camera)
+        fraction = _second_fraction(backdrop, plane)[..., None]
+        small = backdrop.colors[0] * (1 - fraction) + backdrop.colors[1] * fraction
         image = _enlarge(small, camera.size)
     sigma = backdrop.blur * camera.size[0]
     if sigma > 0.3:
@@ -114,20 +119,20 @@ def _enlarge(image: F32, size: tuple[int, int]) -> F32:
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR))
 
 
-def _plane(xy: F32, camera: Camera, own: Camera) -> F32:
-    """Return where pixels ``(..., 2)`` lie in the own camera's image, in image heights."""
-    ahead = product(camera.rays(xy), (own.R @ camera.R.T).T)
-    K = own.K.astype(np.float32)
+def _plane(xy: F32, camera: Camera, scene_camera: Camera) -> F32:
+    """Return where pixels ``(..., 2)`` lie in the image of the scene's camera, in image heights."""
+    ahead = product(camera.rays(xy), (scene_camera.R @ camera.R.T).T)
+    K = scene_camera.K.astype(np.float32)
     at = product(ahead[..., :2] / np.maximum(ahead[..., 2:], 1e-3), K[:2, :2].T) + K[:2, 2]
-    return np.asarray((at - _middle(own)) / np.float32(own.size[0]), np.float32)
+    return np.asarray((at - _center(scene_camera)) / np.float32(scene_camera.size[0]), np.float32)
 
 
-def _middle(camera: Camera) -> F32:
+def _center(camera: Camera) -> F32:
     return np.asarray((np.array(camera.size[::-1], np.float32) - 1) / 2, np.float32)
 
 
-def _share(backdrop: Backdrop, plane: F32) -> F32:
-    """Return the share 0..1 of the second color."""
+def _second_fraction(backdrop: Backdrop, plane: F32) -> F32:
+    """Return the fraction 0..1 of the second color."""
     u, v = plane[..., 0], plane[..., 1]
     if backdrop.kind == "gradient":
         return np.asarray(
@@ -137,12 +142,12 @@ def _share(backdrop: Backdrop, plane: F32) -> F32:
     return np.asarray(np.clip(0.5 + 0.5 * backdrop.noise(points), 0, 1))
 
 
-def _clutter(backdrop: Backdrop, camera: Camera, own: Camera) -> F32:
+def _clutter(backdrop: Backdrop, camera: Camera, scene_camera: Camera) -> F32:
     canvas = np.empty((*camera.size, 3), np.uint8)
     canvas[:] = np.round(backdrop.colors[0] * 255)
     for corners, color in zip(backdrop.shapes, backdrop.shape_colors, strict=True):
-        pixels = corners * own.size[0] + _middle(own)
-        ahead = own.rays(pixels) @ (camera.R @ own.R.T).T.astype(np.float32)
+        pixels = corners * scene_camera.size[0] + _center(scene_camera)
+        ahead = scene_camera.rays(pixels) @ (camera.R @ scene_camera.R.T).T.astype(np.float32)
         if ahead[:, 2].min() <= 0:
             continue
         K = camera.K.astype(np.float32)
@@ -154,12 +159,16 @@ def _clutter(backdrop: Backdrop, camera: Camera, own: Camera) -> F32:
 
 
 def _room(
-    backdrop: Backdrop, camera: Camera, own: Camera, floor_y: float, shadows: ShadowMap | None
+    backdrop: Backdrop,
+    camera: Camera,
+    scene_camera: Camera,
+    floor_y: float,
+    shadows: ShadowMap | None,
 ) -> F32:
     """Meet each ray with the floor or with a wall behind the person, whichever comes first."""
     rays = product(camera.rays(_grid(camera)), camera.R)  # world directions
     start = camera.center
-    back = own.R[2] * (1, 0, 1)  # horizontal, away from the scene's own camera
+    back = scene_camera.R[2] * (1, 0, 1)  # horizontal, away from the scene's camera
     back /= np.linalg.norm(back) + 1e-9
     down = np.where(np.abs(rays[..., 1]) < 1e-6, -1e-6, rays[..., 1])
     to_floor = (floor_y - start[1]) / down

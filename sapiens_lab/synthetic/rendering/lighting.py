@@ -55,7 +55,7 @@ class ShadowMap:
 
     @classmethod
     def cast(cls, mesh: Mesh, light: Light) -> ShadowMap:
-        """Splat the vertices and the middles of the triangles, then close the gaps."""
+        """Splat the vertices and the centers of the triangles, then close the gaps."""
         away = -light.direction
         side = np.cross(np.array([0, 1, 0.01], np.float32), away)
         side /= np.linalg.norm(side)

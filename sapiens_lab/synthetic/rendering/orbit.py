@@ -81,7 +81,7 @@ class Orbit:
     ) -> tuple[Camera, dict[str, float]]:
         """Draw a camera that looks at the points ``targets (N, 3)`` and fits them in.
 
-        The same numbers are drawn whatever the size, so a scene looks alike at all of them.
+        The draws do not depend on the size, so a scene looks alike at all sizes.
 
         Returns:
             The camera, and what was drawn from ranges, with the distance ``distance_m``.

@@ -5,7 +5,7 @@ bit: NumPy, always there, and Numba, several times as fast, used when it is inst
 the environment variable ``SAPIENS_LAB_RASTER=numpy|numba`` or the ``backend`` argument.
 
 Pixel centers are integers. A fragment whose interpolated ``cut`` value is negative is dropped:
-that trims a garment along a smooth line, whatever the size of its triangles.
+that trims a garment along a smooth line, independent of the size of its triangles.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def rasterize(
         size: (height, width).
         cut: ``(V,)``; fragments where it interpolates below zero are dropped.
         cull: ``(T,)`` drop the triangle when its back is seen.
-        flipped: the camera flips, so fronts and backs look exchanged.
+        flipped: the camera flips, so fronts and backs are exchanged.
         backend: by default that of :func:`default_backend`.
     """
     facing = np.where(cull, -1.0 if not flipped else 1.0, 0.0).astype(np.float32)
@@ -135,9 +135,9 @@ class _Rows:
 
 def _rows(box: tuple[I32, I32, I32, I32], edges: F32, width: int) -> _Rows:
     """Cut triangles into rows, and keep of each row only what can lie inside the triangle."""
-    x0, y0, columns, number = box
-    owner = np.repeat(np.arange(len(number), dtype=np.int32), number)
-    dy = np.arange(len(owner), dtype=np.int32) - (np.cumsum(number) - number)[owner]
+    x0, y0, columns, num_rows = box
+    owner = np.repeat(np.arange(len(num_rows), dtype=np.int32), num_rows)
+    dy = np.arange(len(owner), dtype=np.int32) - (np.cumsum(num_rows) - num_rows)[owner]
     fy = dy.astype(np.float32)
     slope0, e1, e2, slope1, e4, e5 = (edges[:, i][owner] for i in range(6))
     base0, base1 = e1 * fy + e2, e4 * fy + e5

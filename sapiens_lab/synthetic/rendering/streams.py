@@ -19,7 +19,7 @@ Seed = int | Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """A scene's seed; ``get`` makes the generator of a named aspect, always from its beginning."""
+    """A scene's seed; ``get`` makes a fresh generator for a named aspect."""
 
     seed: Seed
 

@@ -81,9 +81,9 @@ def _normals(scan: Scan, camera: Camera, mask: Bool, triangle: I32, weights: F32
 def _albedo(scan: Scan, xy: F32, triangle: I32, weights: F32) -> F32:
     """Return linear colors ``(P, 3)``: mixed from the corners, or sampled from a texture."""
     color = _mix(scan.colors, triangle, weights) / np.float32(255)
-    own = scan.texture[triangle]
+    texture_id = scan.texture[triangle]
     for number, texture in enumerate(scan.textures):
-        pixels = np.flatnonzero(own == number)
+        pixels = np.flatnonzero(texture_id == number)
         if len(pixels):
             uv = _mix(scan.uv, triangle[pixels], weights[pixels])
             density = _density(scan, texture, xy, np.unique(triangle[pixels]))

@@ -23,14 +23,14 @@ CLAY = (168, 160, 150)  # 8-bit sRGB of a scan without colors
 _TALL = (0.02, 30.0)  # [m] heights between which a unit is taken for meters
 _CREASE = 40.0  # [degrees] a face this far from its vertex' mean normal is across an edge
 _SAME = 1e-6  # fractions of the extent: vertices this near are one
-_DEFAULT_GREY = (102, 102, 102)  # trimesh's color of a material that has none
+_DEFAULT_GRAY = (102, 102, 102)  # trimesh's color of a material that has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scan:
-    """A mesh in the world frame: y up, feet at y = 0, middle above the origin, meters.
+    """A mesh in the world frame: y up, feet at y = 0, centered above the origin, meters.
 
-    Looks belong to the corners of triangles, so seams of textures and sharp edges need no
+    Colors belong to the corners of triangles, so seams of textures and sharp edges need no
     duplicated vertices.
     """
 
@@ -86,12 +86,12 @@ def load_scan(
     used, triangles = np.unique(corners, return_inverse=True)
     raw, triangles = raw[used], triangles.reshape(-1, 3)
     if not np.isfinite(raw).all():
-        raise ValueError(f"{path} has vertices that are no finite numbers; repair the mesh")
+        raise ValueError(f"{path} has vertices that are not finite; repair the mesh")
     placement = _placement(raw, path, up, height_m)
     vertices = (raw @ placement[:3, :3].T + placement[:3, 3]).astype(np.float32)
     faces, normals = corner_normals(vertices, triangles)
     textures = tuple(part.texture for part in parts if part.texture is not None)
-    numbers = np.cumsum([part.texture is not None for part in parts]) - 1
+    texture_ids = np.cumsum([part.texture is not None for part in parts]) - 1
     return Scan(
         name=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -104,7 +104,7 @@ def load_scan(
         texture=np.concatenate(
             [
                 np.full(len(part.triangles), number if part.texture is not None else -1, np.int32)
-                for part, number in zip(parts, numbers, strict=True)
+                for part, number in zip(parts, texture_ids, strict=True)
             ]
         ),
         textures=textures,
@@ -115,9 +115,9 @@ def load_scan(
 def corner_normals(vertices: F32, triangles: I64) -> tuple[F32, F32]:
     """Return unit normals of triangles ``(T, 3)`` and of their corners ``(T, 3, 3)``.
 
-    A vertex is smooth when all its triangles lie within 40 degrees of their mean; its corners
-    then share that mean, weighted by area. Elsewhere (the edge of a box) each corner has the
-    normal of its own triangle. Vertices at one place count as one: files split them at seams.
+    A vertex is smooth when all its triangles lie within 40 degrees of their mean, weighted by area;
+    then its corners have that mean as their normal. Elsewhere (the edge of a box) each corner has
+    the normal of its triangle. Vertices at one place count as one: files split them at seams.
     """
     step = _SAME * float(np.ptp(vertices, axis=0).max())
     keys = np.rint(vertices.astype(np.float64) / step).astype(np.int64)
@@ -137,10 +137,10 @@ def corner_normals(vertices: F32, triangles: I64) -> tuple[F32, F32]:
 
 
 def _placement(points: F64, path: Path, up: Literal["y", "z"], height_m: float | None) -> F64:
-    """Return the matrix ``(4, 4)`` that turns, scales and centers the points ``(N, 3)``."""
-    turn = np.eye(3) if up == "y" else np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    turned = points @ turn.T
-    low, high = turned.min(0), turned.max(0)
+    """Return the matrix ``(4, 4)`` that rotates, scales and centers the points ``(N, 3)``."""
+    rotation = np.eye(3) if up == "y" else np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    rotated = points @ rotation.T
+    low, high = rotated.min(0), rotated.max(0)
     height = float(high[1] - low[1])
     if height <= 0:
         raise ValueError(f"{path} has no height along {up}; give the axis that points up as --up")
@@ -151,7 +151,7 @@ def _placement(points: F64, path: Path, up: Literal["y", "z"], height_m: float |
         )
     scale = 1.0 if height_m is None else height_m / height
     placement = np.eye(4)
-    placement[:3, :3] = scale * turn
+    placement[:3, :3] = scale * rotation
     placement[:3, 3] = -scale * np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
     return placement
 
@@ -166,7 +166,7 @@ def _read(path: Path) -> list[_Part]:
         ) from error
     try:
         pieces = trimesh.load_scene(path, process=False).dump()
-    except Exception as error:  # trimesh's readers raise whatever they come upon
+    except Exception as error:  # trimesh's readers raise many kinds of errors
         raise ValueError(f"{path} cannot be read as a mesh: {error}") from error
     parts = [_part(mesh) for mesh in pieces if len(getattr(mesh, "faces", ()))]
     if not parts:
@@ -189,12 +189,12 @@ def _part(mesh: Any) -> _Part:
         colors = np.repeat(np.asarray(mesh.visual.face_colors)[:, None, :3], 3, axis=1)
     elif kind == "texture":
         material = mesh.visual.material
-        own = getattr(mesh.visual, "uv", None)
-        if own is not None and len(own) == len(mesh.vertices):
+        mesh_uv = getattr(mesh.visual, "uv", None)
+        if mesh_uv is not None and len(mesh_uv) == len(mesh.vertices):
             texture = _texture(material)
-            uv = np.asarray(own, np.float32)[triangles]
+            uv = np.asarray(mesh_uv, np.float32)[triangles]
         color = np.asarray(material.main_color)[:3]
-        if texture is None and tuple(color) != _DEFAULT_GREY:
+        if texture is None and tuple(color) != _DEFAULT_GRAY:
             colors = np.broadcast_to(color, colors.shape)
     return _Part(
         vertices=np.asarray(mesh.vertices, np.float64),

@@ -14,8 +14,9 @@ from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.data.images import read_image
 from sapiens_lab.synthetic import PARTS, Scene
 from sapiens_lab.synthetic.files import export as module
-from sapiens_lab.synthetic.files.export import ExportFolder, match_landmarks, stem
+from sapiens_lab.synthetic.files.export import ExportFolder, stem
 from sapiens_lab.synthetic.files.formats import FileFormats
+from sapiens_lab.synthetic.people.landmarks import match_landmarks
 from sapiens_lab.synthetic.people.views import SPLITS, PeopleViews, SceneSource
 
 SIZE = (64, 48)

@@ -48,14 +48,14 @@ def test_the_image_size_changes_only_the_view() -> None:
     np.testing.assert_allclose(2 * small.keypoints + 0.5, large.keypoints, atol=0.05)
 
 
-def test_cameras_look_down_and_turn_as_asked() -> None:
+def test_cameras_look_down_and_roll_as_asked() -> None:
     orbit = replace(USUAL, elevation_deg=(50, 60), roll_deg=(80, 100))
     for seed in range(4):
         usual = render_scene(seed, image_size=SIZE, supersample=1)
         above = render_scene(seed, image_size=SIZE, supersample=1, orbit=orbit)
         right, _, forward = above.camera.R
         assert 50 <= np.degrees(np.arcsin(-forward[1])) <= 60  # the world's y points up
-        # Turned by about a quarter, the image's x axis lies in the plane of the world's y.
+        # Rolled by about 90 degrees, the image's x axis lies in the plane of the world's y.
         upright = np.cross(forward, np.cross([0, 1, 0], forward))
         assert abs(right @ upright) / np.linalg.norm(upright) > np.cos(np.radians(10)) - 1e-6
         assert (above.pose, above.height, above.framing) == (
@@ -144,7 +144,7 @@ def test_a_flipped_camera_sees_the_flipped_image_with_sides_exchanged(seed: int)
     assert np.mean(np.abs(image - seen.rgb) <= 3) > 0.99
 
 
-def test_a_turned_and_enlarged_camera_sees_the_warped_annotations() -> None:
+def test_a_rotated_and_enlarged_camera_sees_the_warped_annotations() -> None:
     scene = render_scene(4, image_size=(256, 192), sensor_noise=False)
     center = np.array([95.5, 127.5])
     matrix = geometry.compose(geometry.rotate(25, center), geometry.scale(1.3, center))

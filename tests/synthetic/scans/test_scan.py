@@ -44,9 +44,9 @@ def sphere(tmp_path_factory: pytest.TempPathFactory) -> Scan:
     return load_scan(folder / "sphere.obj")
 
 
-def _write_box(path: Path, extents: np.ndarray, middle: np.ndarray) -> None:
+def _write_box(path: Path, extents: np.ndarray, center: np.ndarray) -> None:
     corners = [(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
-    places = np.array(corners) * extents / 2 + middle
+    places = np.array(corners) * extents / 2 + center
     quads = [(1, 2, 4, 3), (5, 7, 8, 6), (1, 5, 6, 2), (3, 4, 8, 7), (1, 3, 7, 5), (2, 6, 8, 4)]
     lines = [f"v {x} {y} {z}" for x, y, z in places]
     lines += [f"f {a} {b} {c}\nf {a} {c} {d}" for a, b, c, d in quads]
@@ -172,8 +172,8 @@ def test_the_orbit_says_where_cameras_stand(box: Scan) -> None:
         assert to_camera[1] > 0
         assert view.camera.K[1, 1] == pytest.approx(48 / np.tan(np.radians(20)))
         y, x = np.nonzero(view.mask)
-        middle = np.array([(x.min() + x.max()) / 2, (y.min() + y.max()) / 2])
-        np.testing.assert_allclose(middle, [35.5, 47.5], atol=1)
+        center = np.array([(x.min() + x.max()) / 2, (y.min() + y.max()) / 2])
+        np.testing.assert_allclose(center, [35.5, 47.5], atol=1)
         share = max(np.ptp(y) / SIZE[0], np.ptp(x) / SIZE[1])
         assert share == pytest.approx(view.facts["view"]["fill"], abs=0.04)
 
