@@ -145,6 +145,8 @@ def warp(
         Array of the input's dtype, ``(height, width)`` or ``(height, width, C)``.
     """
     if antialias and (factor := int(1 / max_scale(matrix) + 1e-6)) >= 2:
+        if replicate_edge:
+            pixels = _fill_blocks(pixels, factor)
         pixels, block = _shrink(pixels, factor)
         matrix = compose(matrix, invert(block))
     if replicate_edge and not nearest:
@@ -189,6 +191,14 @@ def _warp_affine(pixels: Array, matrix: Matrix, size: tuple[int, int], **options
 
 def _four(border: float | tuple[float, ...]) -> tuple[float, ...]:
     return border if isinstance(border, tuple) else (border,) * 4
+
+
+def _fill_blocks(pixels: Array, factor: int) -> Array:
+    """Repeat the right and lower edge until the sides are multiples of ``factor``."""
+    bottom, right = -pixels.shape[0] % factor, -pixels.shape[1] % factor
+    if not bottom and not right:
+        return pixels
+    return np.asarray(cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REPLICATE))
 
 
 def _shrink(pixels: Array, factor: int) -> tuple[Array, Matrix]:

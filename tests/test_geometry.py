@@ -110,3 +110,12 @@ def test_antialiasing_averages_blocks() -> None:
     matrix = geometry.resize((64, 64), (16, 16))
     smooth = geometry.warp(stripes, matrix, (16, 16), antialias=True)
     np.testing.assert_array_equal(smooth, np.full((16, 16), 100))
+
+
+def test_antialiasing_reaches_the_last_columns() -> None:
+    """100 columns are 33 blocks of 3, and one column that no block holds."""
+    image = np.full((100, 100), 200, np.uint8)
+    matrix = geometry.resize((100, 100), (32, 32))
+    out = geometry.warp(image, matrix, (32, 32), antialias=True, replicate_edge=True)
+    assert (out == 200).all()
+    assert geometry.warp(image, matrix, (32, 32), antialias=True)[:, -1].max() < 200

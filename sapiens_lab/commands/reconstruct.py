@@ -69,7 +69,7 @@ def figure(model: MaskedAutoencoder, pixels: RGBImage, *, seed: int = 0) -> RGBI
     size = (rows * model.backbone.patch_size, columns * model.backbone.patch_size)
     rng = np.random.default_rng(0)  # nothing below draws from it
     sample = CenterCrop(size)(make_sample(Image(pixels=pixels), Path("image"), 0), rng)
-    seen = Warp(size, antialias=True)(sample, rng).image.pixels
+    seen = Warp(size, antialias=True, replicate_edge=True)(sample, rng).image.pixels
     image = torch.from_numpy(seen.transpose(2, 0, 1).copy())[None]
     sheet = []
     for ratio in RATIOS:

@@ -34,9 +34,23 @@ class Image:
         """(height, width) in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
-    def warp(self, matrix: Matrix, size: tuple[int, int], *, antialias: bool = False) -> Image:
-        """Sample bilinearly; ``antialias`` averages blocks first where the image shrinks."""
-        pixels = geometry.warp(self.pixels, matrix, size, border=self.border, antialias=antialias)
+    def warp(
+        self,
+        matrix: Matrix,
+        size: tuple[int, int],
+        *,
+        antialias: bool = False,
+        replicate_edge: bool = False,
+    ) -> Image:
+        """Sample bilinearly; for ``antialias`` and ``replicate_edge`` see ``geometry.warp``."""
+        pixels = geometry.warp(
+            self.pixels,
+            matrix,
+            size,
+            border=self.border,
+            antialias=antialias,
+            replicate_edge=replicate_edge,
+        )
         return replace(self, pixels=pixels)
 
 
@@ -62,7 +76,14 @@ class EncodedImage:
         """
         return images.decode(self.content, self.name)
 
-    def warp(self, matrix: Matrix, size: tuple[int, int], *, antialias: bool = False) -> Image:
+    def warp(
+        self,
+        matrix: Matrix,
+        size: tuple[int, int],
+        *,
+        antialias: bool = False,
+        replicate_edge: bool = False,
+    ) -> Image:
         """Decode and sample as ``Image.warp`` does.
 
         Raises:
@@ -74,7 +95,12 @@ class EncodedImage:
         blocks = (pixels.shape[0] * reduce, pixels.shape[1] * reduce)
         enlarge = geometry.resize((pixels.shape[0], pixels.shape[1]), blocks)
         small = Image(pixels=pixels, border=self.border)
-        return small.warp(geometry.compose(matrix, enlarge), size, antialias=antialias)
+        return small.warp(
+            geometry.compose(matrix, enlarge),
+            size,
+            antialias=antialias,
+            replicate_edge=replicate_edge,
+        )
 
     def _reduction(self, matrix: Matrix) -> int:
         """Return the coarsest decoding that still has a pixel for every pixel of the output."""

@@ -46,7 +46,8 @@ class RandomBackground:
         paths = list_images(self.folder)
         scenery = read_image(paths[int(rng.integers(len(paths)))])
         size = sample.image.size
-        background = geometry.warp(scenery, _random_window(scenery.shape, size, rng), size)
+        window = _random_window(scenery.shape, size, rng)
+        background = geometry.warp(scenery, window, size, replicate_edge=True)
         # One pixel of transition, as a lens would leave it.
         alpha = cv2.blur(person.astype(np.float32), (3, 3))[..., None]
         mixed = alpha * sample.image.pixels + (1 - alpha) * background

@@ -150,6 +150,7 @@ class Warp:
 
     image_size: tuple[int, int]  # (height, width)
     antialias: bool = False  # average blocks where the crop shrinks by two or more
+    replicate_edge: bool = False  # as the official dense recipes do, and the official pose does not
     keep_source: bool = False  # dense predictions are measured at the source's size
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
@@ -157,7 +158,9 @@ class Warp:
         matrix, size = sample.meta.matrix, self.image_size
         return replace(
             sample,
-            image=sample.image.warp(matrix, size, antialias=self.antialias),
+            image=sample.image.warp(
+                matrix, size, antialias=self.antialias, replicate_edge=self.replicate_edge
+            ),
             keypoints=sample.keypoints and sample.keypoints.warp(matrix, size),
             labels=sample.labels and sample.labels.warp(matrix, size),
             depth=sample.depth and sample.depth.warp(matrix, size),

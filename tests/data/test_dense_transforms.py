@@ -8,19 +8,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from sapiens_lab import geometry
+from sapiens_lab.commands.train import config_folder
 from sapiens_lab.data import crops, photometric
 from sapiens_lab.data import transforms as T
-from sapiens_lab.data.fields import LabelMap
+from sapiens_lab.data.fields import Image, LabelMap
 from sapiens_lab.data.sample import collate
 from tests.data.test_transforms import SIZE, chain, make_sample
 
 
 def test_stretch_shows_the_whole_image_as_cv2_resizes_it() -> None:
     sample = make_sample()
-    out = chain(sample, crops.Resize(SIZE), T.Warp(SIZE))
     expected = cv2.resize(sample.image.pixels, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
+    out = chain(sample, crops.Resize(SIZE), T.Warp(SIZE, replicate_edge=True))
+    np.testing.assert_array_equal(out.image.pixels, expected)
+    out = chain(sample, crops.Resize(SIZE), T.Warp(SIZE))
     inner = np.abs(out.image.pixels.astype(int) - expected)[1:-1, 1:-1]
     assert inner.max() <= 2  # warpAffine rounds positions to 1/32 pixel
 
@@ -88,6 +93,23 @@ def test_a_background_replaces_what_is_not_the_person(tmp_path: Path) -> None:
 def test_a_folder_without_images_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"background=null"):
         photometric.RandomBackground(folder=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["dense", "pretrain"])
+def test_enlarging_mixes_no_black_into_the_outer_rows(name: str) -> None:
+    """A flat 200 became 130 in the corners; the official code resizes and repeats the edge."""
+    steps = OmegaConf.load(config_folder() / f"data/transforms/{name}.yaml")
+    white = replace(make_sample(), image=Image(pixels=np.full((200, 160, 3), 200, np.uint8)))
+    size = (500, 400)
+    for split, crop in (
+        ("train", crops.RandomScaledCrop(image_size=size, ratio=(1.0, 1.0), max_fraction=1.0)),
+        ("train", crops.RandomResizedCrop(image_size=size, area=(1.0, 1.0), aspect=(1.0, 1.0))),
+        ("eval", crops.Resize(size)),
+        ("eval", crops.CenterCrop(size)),
+    ):
+        warp = instantiate(steps[f"{split}_transforms"].warp, image_size=size)
+        assert (chain(white, crop, warp).image.pixels == 200).all(), (split, crop)
+    assert chain(white, crops.Resize(size), T.Warp(size)).image.pixels[0, 0, 0] < 140
 
 
 def test_the_truth_stays_at_source_size() -> None:
