@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from sapiens_lab.models.heads import DeconvHead
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.vit import vit
+from sapiens_lab.weights.families.sapiens_v1 import to_official
 from sapiens_lab.weights.model import load_model
-from sapiens_lab.weights.names import to_official
 
 FILES = ("model.pth", "torchscript.pt2", "export.pt2", "model.safetensors")
 IMAGE = (1, 3, 1024, 768)
@@ -61,7 +61,7 @@ def write(folder: Path, size: str) -> None:
             d, out_channels=308, deconv_channels=[768] * 2, conv_channels=[768] * 2
         ),
     )
-    state = {str(to_official(k, pose=True)): v for k, v in model.state_dict().items()}
+    state = to_official(model.state_dict(), pose=True)
     torch.save({"state_dict": state, "meta": {}}, folder / FILES[0])
     wrapper, example = Official(state), torch.zeros(1, 3, 4, 4)
     with warnings.catch_warnings():

@@ -58,7 +58,7 @@ class Step:
         with torch.autocast(self.image.device.type, torch.bfloat16, enabled=self.image.is_cuda):
             output = self.model(self.image)
         patches = patchify(output.image, self.model.backbone.patch_size)
-        value: torch.Tensor = self.loss(output.patches, patches, output.hidden)
+        value: torch.Tensor = self.loss(output.patches, patches, output.mask)
         return value
 
     def __call__(self) -> None:

@@ -65,8 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 @torch.no_grad()
 def figure(model: MaskedAutoencoder, pixels: RGBImage, *, seed: int = 0) -> RGBImage:
     """Return the grid of one image ``(H, W, 3)``, its middle cut to the model's size."""
-    rows, columns = model.backbone.grid
-    size = (rows * model.backbone.patch_size, columns * model.backbone.patch_size)
+    size = model.backbone.image_size
     rng = np.random.default_rng(0)  # nothing below draws from it
     sample = CenterCrop(size)(make_sample(Image(pixels=pixels), Path("image"), 0), rng)
     seen = Warp(size, antialias=True, replicate_edge=True)(sample, rng).image.pixels

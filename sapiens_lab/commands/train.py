@@ -137,12 +137,13 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
         datamodule.dataset(split)
     learner = instantiate(config.learner, _convert_="all")
     if config.weights is not None:
+        from sapiens_lab.weights.description import output_names
         from sapiens_lab.weights.load import load_weights
 
-        outputs = next(iter(learner.task.describe().values()), None)
+        outputs = output_names(learner.task.metadata())
         report = load_weights(learner.model, config.weights, head=config.head_init, outputs=outputs)
         log.info("%s", report)
-        learner.origin = {"weights": report.source, "license": report.license}
+        learner.origin, learner.license = report.source, report.license
     instantiate(config.tune)(learner.model)
     if _is_main_process():
         _describe(config, learner.model)
@@ -155,7 +156,7 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
 
 
 def _describe(config: DictConfig, model: Any) -> None:
-    from sapiens_lab.training.lora import describe
+    from sapiens_lab.training.memory import describe
 
     size = (int(config.image_size[0]), int(config.image_size[1]))
     log.info("%s", describe(model, batch_size=config.data.batch_size, image_size=size))

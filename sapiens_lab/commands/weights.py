@@ -21,10 +21,11 @@ from safetensors.torch import load_file
 
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
-from sapiens_lab.weights.catalog import find_card, list_models, near_names
-from sapiens_lab.weights.files import CONFIG, read_weights
+from sapiens_lab.weights.catalog import find_release, list_models, near_names
+from sapiens_lab.weights.families import Hints
+from sapiens_lab.weights.files import CONFIG, Weights, read_weights
 from sapiens_lab.weights.hub import fetch
-from sapiens_lab.weights.model import load_model, save_model, task_of
+from sapiens_lab.weights.model import load_model, save_model
 from sapiens_lab.weights.publish import push_to_hub
 
 TOLERANCE = 1e-5  # largest absolute difference that float32 on another machine explains
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="safetensors with `image` (B, 3, H, W), normalized, and `output`",
     )
-    push = add("push", _push, "publish an export on the hub, privately, with a card")
+    push = add("push", _push, "publish an export on the hub, privately, with a model card")
     push.add_argument("folder", type=Path, help="an export's folder")
     push.add_argument("repo", help="owner/name")
     push.add_argument("--license", help="where the weights came with none")
@@ -80,25 +81,27 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(arguments: argparse.Namespace, console: Console) -> int:
     table = Table("name", "task", "outputs", "GB", "published")
-    for card in list_models():
-        size = "" if card.gb is None else f"{card.gb:.2f}"
-        table.add_row(card.name, card.task, card.outputs or "", size, card.metric or "")
+    for release in list_models():
+        size = "" if release.gb is None else f"{release.gb:.2f}"
+        table.add_row(release.name, release.task, release.outputs or "", size, release.metric or "")
     console.print(table)
     console.print("license of all: CC-BY-NC-4.0, for non-commercial use")
     return 0
 
 
 def _show(arguments: argparse.Namespace, console: Console) -> int:
-    card = find_card(arguments.model)
-    if card is not None:
+    release = find_release(arguments.model)
+    if release is not None:
         for name in ("name", "task", "size", "outputs", "patch_padding", "metric", "gb", "license",
                      "file", "page"):  # fmt: skip
-            console.print(f"{name:>14}: {getattr(card, name)}")
+            console.print(f"{name:>14}: {getattr(release, name)}")
         return 0
     weights = read_weights(arguments.model)
     console.print(f"{'file':>14}: {weights.path}")
-    console.print(f"{'task':>14}: {task_of(weights)}")
-    console.print(f"{'names':>14}: {'official' if weights.official else 'our own'}")
+    console.print(f"{'task':>14}: {weights.task.get('name', 'unknown')}")
+    file = weights.file
+    names = file.family if file is not None and file.is_translated else "our own"
+    console.print(f"{'names':>14}: {names}")
     console.print(f"{'tensors':>14}: {len(weights.state)}")
     console.print(f"{'parameters':>14}: {sum(v.numel() for v in weights.state.values()):,}")
     console.print(f"{'license':>14}: {weights.license or 'unknown'}")
@@ -106,11 +109,11 @@ def _show(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _download(arguments: argparse.Namespace, console: Console) -> int:
-    card = find_card(arguments.model)
-    if card is None:
+    release = find_release(arguments.model)
+    if release is None:
         near = ", ".join(near_names(arguments.model)) or "see `sapiens-weights list`"
         raise ValueError(f"no released model is called {arguments.model!r}; near are: {near}")
-    console.print(str(fetch(card)))
+    console.print(str(fetch(release)))
     return 0
 
 
@@ -119,19 +122,19 @@ def _convert(arguments: argparse.Namespace, console: Console) -> int:
     if (folder / CONFIG).exists():
         raise FileExistsError(f"{folder} already holds a model; name a new folder")
     weights = read_weights(arguments.model)
-    model = _load(arguments)
-    card = weights.card
-    outputs = None if card is None else card.outputs
-    task = {
-        "name": task_of(weights),
-        "outputs": outputs,
-        "license": weights.license,
-        "weights": card.name if card is not None else str(weights.path.name),
-    }
+    model = _load(weights, arguments)
+    description = weights.describe(_hints(arguments))
     made = not folder.exists()
     try:
-        save_model(model, folder, task=task)
-    except BaseException:  # Ctrl-C included: what was begun is taken away
+        save_model(
+            model,
+            folder,
+            task=description.task,
+            input=description.input,
+            origin=weights.origin,
+            license=weights.license,
+        )
+    except BaseException:  # Ctrl-C included: what was begun is removed
         if made:
             shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -150,7 +153,7 @@ def _verify(arguments: argparse.Namespace, console: Console) -> int:
         )
     image = recorded["image"]
     size = (int(image.shape[-2]), int(image.shape[-1]))
-    model = _load(arguments, image_size=size)
+    model = _load(read_weights(arguments.model), arguments, image_size=size)
     if not isinstance(model, Sapiens):
         raise ValueError(f"{arguments.model} is a masked autoencoder; verify its encoder alone")
     with torch.no_grad():
@@ -178,12 +181,20 @@ def _push(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _load(
-    arguments: argparse.Namespace, image_size: tuple[int, int] | None = None
+    weights: Weights, arguments: argparse.Namespace, image_size: tuple[int, int] | None = None
 ) -> Sapiens | MaskedAutoencoder:
     return load_model(
-        arguments.model,
+        weights,
         num_heads=arguments.num_heads,
         decoder_heads=arguments.decoder_heads,
         patch_padding=arguments.patch_padding,
         image_size=image_size,
+    )
+
+
+def _hints(arguments: argparse.Namespace) -> Hints:
+    return Hints(
+        num_heads=arguments.num_heads,
+        decoder_heads=arguments.decoder_heads,
+        patch_padding=arguments.patch_padding,
     )

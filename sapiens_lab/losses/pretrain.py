@@ -1,4 +1,4 @@
-"""The loss of masked pretraining: pixels of hidden patches, each patch by its own contrast."""
+"""The loss of masked pretraining: pixels of masked patches, each patch by its own contrast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _EPS = 1e-6  # official; a flat patch has no variance
 
 
 class MaskedPixelLoss(nn.Module):
-    """Mean squared error over the hidden patches (He et al., CVPR 2022; sapiens_v1, section 1.7).
+    """Mean squared error over the masked patches (He et al., CVPR 2022; sapiens_v1, section 1.7).
 
     Args:
         normalize: compare with every patch scaled to mean 0 and variance 1 (official: yes).
@@ -19,11 +19,11 @@ class MaskedPixelLoss(nn.Module):
         super().__init__()
         self.normalize = normalize
 
-    def forward(self, preds: Tensor, patches: Tensor, hidden: Tensor) -> Tensor:
-        """Compare predicted with true ``patches (B, N, V)`` where ``hidden (B, N)``; a scalar."""
+    def forward(self, preds: Tensor, patches: Tensor, mask: Tensor) -> Tensor:
+        """Compare predicted with true ``patches (B, N, V)`` where ``mask (B, N)``; a scalar."""
         target = normalize_patches(patches) if self.normalize else patches.float()
         errors = (preds.float() - target).square().mean(-1)
-        return (errors * hidden).sum() / hidden.sum().clamp(min=1)
+        return (errors * mask).sum() / mask.sum().clamp(min=1)
 
 
 def normalize_patches(patches: Tensor) -> Tensor:

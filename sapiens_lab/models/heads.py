@@ -1,4 +1,4 @@
-"""The one decoder of Sapiens: it turns features into heatmaps, logits, depth or normals.
+"""The head of Sapiens: it turns features into heatmaps, logits, depth or normals.
 
 The four tasks differ by numbers only (sapiens_v1 reference, section 3.2): how many deconvolutions
 double the resolution, how many 1x1 convolutions follow, and how many channels come out.
@@ -12,9 +12,11 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sapiens_lab.models.spec import PARTIAL, Described, HasSpec, Spec
 
-class DeconvHead(nn.Module):
-    """Deconvolutions, 1x1 convolutions, each normalized per instance, and a last projection.
+
+class DeconvHead(Described, nn.Module):
+    """Deconvolutions and 1x1 convolutions, each with instance norm, and a last projection.
 
     Input ``(B, in_channels, h, w)``, output ``(B, out_channels, h * 2^n, w * 2^n)`` for ``n``
     deconvolutions. The instance norm has no parameters and no running statistics, so training and
@@ -26,7 +28,7 @@ class DeconvHead(nn.Module):
         deconv_channels: width after each deconvolution (kernel 4, stride 2, no bias).
         conv_channels: width after each 1x1 convolution (with bias).
         dropout: of whole channels before the last projection (official: 0.1 except in pose).
-        weight_std: deviation of the initial weights (official: 0.001 in pose).
+        weight_std: standard deviation of the initial weights (official: 0.001 in pose).
     """
 
     def __init__(
@@ -56,23 +58,24 @@ class DeconvHead(nn.Module):
 
     @property
     def upsampling(self) -> int:
-        """How much finer the output is than the features."""
+        """Factor by which the output is larger than the features."""
         return int(2 ** len(self.deconvs))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return ``(B, out_channels, h * upsampling, w * upsampling)``."""
         for stage in (*self.deconvs, *self.convs):
-            features = F.silu(F.instance_norm(stage(features)), inplace=True)
+            # Not in place: the norm returns a view, and autograd would copy every map.
+            features = F.silu(F.instance_norm(stage(features)))
         out: Tensor = self.out(self.dropout(features))
         return out
 
 
-class MultiHead(nn.Module):
-    """Several decoders side by side on the same features.
+class MultiHead(Described, nn.Module):
+    """Several heads side by side on the same features.
 
     Args:
         in_channels: of the encoder.
-        heads: by name; each makes a decoder, given ``in_channels``.
+        heads: by name; each makes a head, given ``in_channels``.
     """
 
     def __init__(
@@ -82,5 +85,28 @@ class MultiHead(nn.Module):
         self.heads = nn.ModuleDict({name: make(in_channels) for name, make in heads.items()})
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """Return every decoder's map by its name."""
+        """Return the output of every head by its name."""
         return {name: head(features) for name, head in self.heads.items()}
+
+    def arguments(self) -> Spec:
+        """Return the arguments; heads describe themselves even where a lambda made them."""
+        recorded = super().arguments()
+        described = {n: factory_spec(h) for n, h in self.heads.items() if isinstance(h, HasSpec)}
+        return {**recorded, "heads": {**recorded["heads"], **described}}
+
+
+class FeatureHead(Described, nn.Module):
+    """Pass features on unchanged: for an encoder without a task."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return ``features``."""
+        return features
+
+
+def factory_spec(head: HasSpec) -> Spec:
+    """Return the spec of a function that makes this head from ``in_channels``."""
+    spec = {name: value for name, value in head.spec().items() if name != "in_channels"}
+    return {**spec, PARTIAL: True}

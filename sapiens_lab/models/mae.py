@@ -14,38 +14,40 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sapiens_lab.models.masking import Mask, RandomMasking
+from sapiens_lab.models.backbone import Backbone
+from sapiens_lab.models.masking import PatchMask, RandomMasking
 from sapiens_lab.models.pos_embed import sincos_pos_embed
 from sapiens_lab.models.sapiens import MEAN, STD, Normalized
-from sapiens_lab.models.vit import Block, ViT
+from sapiens_lab.models.vit import Block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconstruction:
-    """What the autoencoder says of a batch."""
+    """Output of the autoencoder for a batch."""
 
     patches: Tensor  # (B, N, P * P * 3) predicted pixels, in the order of ``patchify``
-    hidden: Tensor  # (B, N) bool, which patches it had not seen
+    mask: Tensor  # (B, N) bool, True for the patches that the encoder did not see
     image: Tensor  # (B, 3, H, W) the normalized image
     latent: Tensor  # (B, prefix + n, D) tokens of the visible patches after the encoder
 
 
 class MaskedAutoencoder(Normalized):
-    """Hide patches, encode the others, decode all.
+    """Mask patches, encode the others, decode all.
 
     Args:
-        backbone: its positional embedding is not trained, as officially.
+        backbone: an encoder that works on tokens; its positional embedding is not trained, as
+            officially.
         decoder_dim: width of the decoder.
         decoder_layers: its blocks.
         decoder_heads: its attention heads.
-        masking: which patches to hide.
-        mean: of the channels, RGB, pixel values.
-        std: of the channels, RGB, pixel values.
+        masking: draws the masks.
+        mean: per channel, RGB, of pixel values in [0, 255].
+        std: per channel, RGB, of pixel values in [0, 255].
     """
 
     def __init__(
         self,
-        backbone: ViT,
+        backbone: Backbone,
         *,
         decoder_dim: int = 512,
         decoder_layers: int = 8,
@@ -56,7 +58,9 @@ class MaskedAutoencoder(Normalized):
     ) -> None:
         super().__init__(mean, std)
         self.backbone = backbone
-        backbone.pos_embed.requires_grad_(False)
+        for name, parameter in backbone.named_parameters():
+            if name.endswith("pos_embed"):
+                parameter.requires_grad_(False)
         self.decoder = Decoder(
             backbone,
             embed_dim=decoder_dim,
@@ -65,27 +69,27 @@ class MaskedAutoencoder(Normalized):
         )
         self.masking = masking or RandomMasking()
 
-    def forward(self, image: Tensor, mask: Mask | None = None) -> Reconstruction:
-        """Return the reconstruction of images ``(B, 3, H, W)`` in 0..255, RGB.
+    def forward(self, image: Tensor, mask: PatchMask | None = None) -> Reconstruction:
+        """Return the reconstruction of images ``(B, 3, H, W)``, pixel values in [0, 255], RGB.
 
         Args:
             image: of any number type.
-            mask: which patches to hide; drawn by ``masking`` if not given.
+            mask: which patches to mask; drawn by ``masking`` if not given.
 
         Raises:
             ValueError: the mask is of other images, or a size does not divide into patches.
         """
         return self.forward_normalized(self.normalize(image), mask)
 
-    def forward_normalized(self, image: Tensor, mask: Mask | None = None) -> Reconstruction:
-        """Return the reconstruction of images ``(B, 3, H, W)`` that are normalized already.
+    def forward_normalized(self, image: Tensor, mask: PatchMask | None = None) -> Reconstruction:
+        """Return the reconstruction of normalized images ``(B, 3, H, W)``.
 
         Raises:
             ValueError: the mask is of other images than these.
         """
         grid = self.backbone.grid_of((image.shape[-2], image.shape[-1]))
         mask = mask or self.masking(len(image), grid, image.device)
-        found, wanted = tuple(mask.hidden.shape), (len(image), grid[0] * grid[1])
+        found, wanted = tuple(mask.mask.shape), (len(image), grid[0] * grid[1])
         if found != wanted:
             raise ValueError(
                 f"a mask of {found[0]} images of {found[1]} patches does not fit {wanted[0]} "
@@ -93,21 +97,21 @@ class MaskedAutoencoder(Normalized):
             )
         latent = self.encode(image, mask)
         patches = self.decoder(latent, mask, grid)
-        return Reconstruction(patches=patches, hidden=mask.hidden, image=image, latent=latent)
+        return Reconstruction(patches=patches, mask=mask.mask, image=image, latent=latent)
 
-    def encode(self, image: Tensor, mask: Mask) -> Tensor:
+    def encode(self, image: Tensor, mask: PatchMask) -> Tensor:
         """Return the tokens ``(B, prefix + n, D)`` of the visible patches of a normalized image.
 
-        Every patch knows its place before the hidden ones are taken out.
+        Positions are added before the masked patches are dropped.
         """
         tokens = self.backbone.embed(image)
         prefix = self.backbone.num_prefix_tokens
-        visible = _gather(tokens[:, prefix:], mask.kept)
+        visible = _gather(tokens[:, prefix:], mask.ids_keep)
         return self.backbone.encode(torch.cat([tokens[:, :prefix], visible], 1))
 
 
 class Decoder(nn.Module):
-    """A small transformer over all patches, the hidden ones marked by one learned token.
+    """A small transformer over all patches; a learned mask token stands for each masked one.
 
     Args:
         backbone: gives its width, patch size, grid and prefix.
@@ -118,9 +122,11 @@ class Decoder(nn.Module):
 
     pos_embed: Tensor
 
-    def __init__(self, backbone: ViT, *, embed_dim: int, num_layers: int, num_heads: int) -> None:
+    def __init__(
+        self, backbone: Backbone, *, embed_dim: int, num_layers: int, num_heads: int
+    ) -> None:
         super().__init__()
-        self.embed_dim, self.num_heads = embed_dim, num_heads
+        self.embed_dim = embed_dim
         self.grid, self.num_prefix_tokens = backbone.grid, backbone.num_prefix_tokens
         self.activation_checkpointing = backbone.activation_checkpointing
         self.embed = nn.Linear(backbone.embed_dim, embed_dim)
@@ -128,14 +134,14 @@ class Decoder(nn.Module):
         self.register_buffer("pos_embed", self._positions(self.grid))
         self.layers = nn.ModuleList(Block(embed_dim, num_heads) for _ in range(num_layers))
         self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
-        self.out = nn.Linear(embed_dim, 3 * backbone.patch_size**2)
+        self.out = nn.Linear(embed_dim, 3 * backbone.stride**2)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.normal_(self.mask_token, std=0.02)
 
-    def forward(self, tokens: Tensor, mask: Mask, grid: tuple[int, int]) -> Tensor:
+    def forward(self, tokens: Tensor, mask: PatchMask, grid: tuple[int, int]) -> Tensor:
         """Return pixels ``(B, N, P * P * 3)`` of every patch.
 
         Args:
@@ -144,11 +150,11 @@ class Decoder(nn.Module):
             grid: (rows, columns) of all patches.
         """
         prefix, visible = self.embed(tokens).split(
-            [self.num_prefix_tokens, mask.kept.shape[1]], dim=1
+            [self.num_prefix_tokens, mask.ids_keep.shape[1]], dim=1
         )
-        missing = mask.restore.shape[1] - mask.kept.shape[1]
-        blank = self.mask_token.to(visible.dtype).expand(len(visible), missing, -1)
-        patches = _gather(torch.cat([visible, blank], 1), mask.restore)
+        num_masked = mask.ids_restore.shape[1] - mask.ids_keep.shape[1]
+        mask_tokens = self.mask_token.to(visible.dtype).expand(len(visible), num_masked, -1)
+        patches = _gather(torch.cat([visible, mask_tokens], 1), mask.ids_restore)
         positions = self.pos_embed if grid == self.grid else self._positions(grid).to(patches)
         tokens = torch.cat([prefix, patches], 1) + positions.to(patches.dtype)
         for layer in self.layers:
@@ -160,7 +166,7 @@ class Decoder(nn.Module):
         return pixels
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
-        """Return the fixed table; sines of any grid are computed, never resampled."""
+        """Return the fixed positional embedding; it is computed for any grid, never resampled."""
         return sincos_pos_embed(self.embed_dim, grid, class_token=self.num_prefix_tokens > 0)
 
 
@@ -180,6 +186,6 @@ def unpatchify(patches: Tensor, grid: tuple[int, int]) -> Tensor:
     return cut.permute(0, 5, 1, 3, 2, 4).reshape(b, 3, grid[0] * p, grid[1] * p)
 
 
-def _gather(tokens: Tensor, places: Tensor) -> Tensor:
-    """Return ``tokens (B, N, D)`` at ``places (B, n)``."""
-    return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))
+def _gather(tokens: Tensor, ids: Tensor) -> Tensor:
+    """Return ``tokens (B, N, D)`` at ``ids (B, n)``."""
+    return tokens.gather(1, ids[..., None].expand(-1, -1, tokens.shape[-1]))

@@ -1,4 +1,4 @@
-"""Which patches a masked autoencoder hides (He et al., CVPR 2022, section 3)."""
+"""Which patches a masked autoencoder masks (He et al., CVPR 2022, section 3)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sapiens_lab.models.spec import Described
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mask:
-    """The same number of hidden patches in every image of a batch."""
+class PatchMask:
+    """Which patches of each image are masked; the same number in every image of a batch."""
 
-    kept: Tensor  # (B, n) int64, places of the visible patches, in the order of the encoder
-    restore: Tensor  # (B, N) int64, where each place's token is once the hidden ones are appended
-    hidden: Tensor  # (B, N) bool
+    ids_keep: Tensor  # (B, n) int64, indices of the visible patches, in the order of the encoder
+    ids_restore: Tensor  # (B, N) int64, index of each patch once mask tokens are appended
+    mask: Tensor  # (B, N) bool, True where a patch is masked
 
 
-def mask_by_noise(noise: Tensor, *, ratio: float) -> Mask:
+def mask_by_noise(noise: Tensor, *, ratio: float) -> PatchMask:
     """Keep the ``int(N (1 - ratio))`` patches of the lowest ``noise (B, N)``.
 
     Equal noise keeps the order of the patches, on every device.
@@ -34,8 +36,8 @@ def mask_by_noise(noise: Tensor, *, ratio: float) -> Mask:
             "that leaves some to see, or a larger image_size"
         )
     order = noise.argsort(dim=1, stable=True)
-    restore = order.argsort(dim=1)
-    return Mask(kept=order[:, :count], restore=restore, hidden=restore >= count)
+    ids_restore = order.argsort(dim=1)
+    return PatchMask(ids_keep=order[:, :count], ids_restore=ids_restore, mask=ids_restore >= count)
 
 
 def block_noise(noise: Tensor, grid: tuple[int, int], *, block_size: int, jitter: Tensor) -> Tensor:
@@ -54,14 +56,14 @@ def block_noise(noise: Tensor, grid: tuple[int, int], *, block_size: int, jitter
     return rank[:, :rows, :columns] + jitter / 2
 
 
-class RandomMasking:
+class RandomMasking(Described):
     """Draw masks from torch's generator.
 
     Args:
-        ratio: fraction of the patches to hide, or the (lowest, highest) of a range from which every
+        ratio: fraction of the patches to mask, or the (lowest, highest) of a range from which every
             batch draws one.
-        block_size: side of the squares that are hidden together, in patches; 1 hides each patch on
-            its own, as Sapiens does. Larger blocks leave larger holes to fill.
+        block_size: side of the squares that are masked together, in patches; 1 masks each patch on
+            its own, as Sapiens does.
 
     Raises:
         ValueError: a ratio does not lie between 0 and 1, or a block has no side.
@@ -78,7 +80,7 @@ class RandomMasking:
         self.low, self.high, self.block_size = float(low), float(high), block_size
 
     def fix(self, ratio: float) -> None:
-        """Hide this share from now on.
+        """Mask this fraction from now on.
 
         Raises:
             ValueError: it does not lie between 0 and 1.
@@ -93,16 +95,16 @@ class RandomMasking:
         *,
         generator: torch.Generator | None = None,
         ratio: float | None = None,
-    ) -> Mask:
+    ) -> PatchMask:
         """Return the mask of ``batch_size`` images of (rows, columns) patches.
 
         Args:
             batch_size: ``B``.
             grid: (rows, columns) of patches.
             device: of the result.
-            generator: where to draw from, on a device of its own; a seeded one on the CPU gives
+            generator: to draw from, on its own device; a seeded one on the CPU gives
                 the same masks on every device. Torch's own if not given.
-            ratio: share to hide this time, in place of the one given at construction.
+            ratio: fraction to mask this time, in place of the one given at construction.
 
         Raises:
             ValueError: the ratio leaves no patch visible.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,7 +12,7 @@ from torch import Tensor
 def sincos_pos_embed(
     embed_dim: int, grid: tuple[int, int], *, class_token: bool = False, temperature: float = 1e4
 ) -> Tensor:
-    """Return the 2D sin-cos table ``(1, N, D)`` of a grid of (rows, columns).
+    """Return the 2D sin-cos positional embedding ``(1, N, D)`` of a grid of (rows, columns).
 
     A quarter of the channels each: sin(row), cos(row), sin(column), cos(column), with frequencies
     ``temperature ** (-i / (D / 4))``. The row comes first as in Sapiens (its
@@ -53,3 +55,12 @@ def resize_pos_embed(
     image = F.interpolate(image, size=target, mode="bicubic", align_corners=False)
     resized = image.flatten(2).transpose(1, 2).to(table.dtype)
     return torch.cat([prefix, resized], 1)
+
+
+def grid_of_patches(num_patches: int) -> tuple[int, int] | None:
+    """Return the (rows, columns) of that many patches: square, or 4:3 as in fine-tuned models."""
+    side = math.isqrt(num_patches)
+    if side * side == num_patches:
+        return side, side
+    unit = math.isqrt(num_patches // 12)
+    return (4 * unit, 3 * unit) if 12 * unit * unit == num_patches else None

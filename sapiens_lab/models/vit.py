@@ -6,6 +6,7 @@ Sapiens (Khirodkar et al., ECCV 2024, section 3.1) scales it in width and depth 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -13,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sapiens_lab.models.pos_embed import resize_pos_embed, sincos_pos_embed
+from sapiens_lab.models.backbone import Backbone
+from sapiens_lab.models.pos_embed import grid_of_patches, resize_pos_embed, sincos_pos_embed
 
 Size = Literal["tiny", "small", "sapiens_0.3b", "sapiens_0.6b", "sapiens_1b", "sapiens_2b"]
 
@@ -62,8 +64,8 @@ def vit(
     )
 
 
-class ViT(nn.Module):
-    """Encoder: normalized image ``(B, 3, H, W)`` -> feature map ``(B, D, H/P, W/P)``.
+class ViT(Backbone):
+    """Plain vision transformer.
 
     Args:
         image_size: (height, width) of the positional embedding; ``forward`` accepts other
@@ -72,8 +74,9 @@ class ViT(nn.Module):
         num_layers: transformer blocks.
         num_heads: attention heads.
         patch_size: ``P``.
-        patch_padding: zeros around the image before it is cut; the grid stays the same and the
-            patches shift. 2 in the official pose, normal, LIP and CIHP models, 0 elsewhere.
+        patch_padding: zeros around the image before it is cut into patches; the grid stays the
+            same and the patches shift. 2 in the official pose, normal, LIP and CIHP models, 0
+            elsewhere.
         class_token: a leading token that belongs to no patch (pretraining has one).
         mlp_ratio: hidden width of the MLP over ``D``.
         drop_path: probability of dropping a block, rising linearly from 0 in the first.
@@ -82,6 +85,8 @@ class ViT(nn.Module):
     Raises:
         ValueError: sizes that do not divide.
     """
+
+    training_only = frozenset({"activation_checkpointing", "drop_path"})
 
     def __init__(
         self,
@@ -102,11 +107,10 @@ class ViT(nn.Module):
             raise ValueError(f"embed_dim {embed_dim} is not a multiple of num_heads {num_heads}")
         if not 0 <= patch_padding < patch_size / 2:
             raise ValueError(f"patch_padding {patch_padding} changes the grid of {patch_size} px")
-        self.embed_dim, self.num_heads, self.mlp_ratio = embed_dim, num_heads, mlp_ratio
-        self.patch_size, self.patch_padding = patch_size, patch_padding
+        self.embed_dim, self.patch_size, self.stride = embed_dim, patch_size, patch_size
+        self.num_prefix_tokens = int(class_token)
         self.activation_checkpointing = activation_checkpointing
-        self.num_frozen = 0  # blocks from the bottom that run without a graph, embedding included
-        self.grid = self.grid_of(image_size)
+        self.image_size = (image_size[0], image_size[1])
         self.patch_embed = nn.Conv2d(
             3, embed_dim, patch_size, stride=patch_size, padding=patch_padding
         )
@@ -119,105 +123,75 @@ class ViT(nn.Module):
         self.layers = nn.ModuleList(
             Block(embed_dim, num_heads, mlp_ratio=mlp_ratio, drop_path=rate) for rate in rates
         )
+        self.block_names = [f"layers.{i}" for i in range(num_layers)]
         self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
         self.apply(_initialize)
 
-    @property
-    def num_prefix_tokens(self) -> int:
-        """Tokens before those of the patches."""
-        return 0 if self.cls_token is None else 1
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether nothing of the encoder trains."""
-        return self.num_frozen == len(self.layers)
-
-    def train(self, mode: bool = True) -> ViT:
-        """Switch to training mode, frozen blocks excepted: they drop nothing."""
-        super().train(mode)
-        for layer in self.layers[: self.num_frozen]:
-            layer.eval()
-        return self
-
-    def grid_of(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Return the (rows, columns) of patches of an image.
-
-        Raises:
-            ValueError: the size is not a multiple of the patch size.
-        """
-        height, width = image_size
-        if height % self.patch_size or width % self.patch_size:
-            raise ValueError(
-                f"an image of {height}x{width} pixels does not divide into patches of "
-                f"{self.patch_size}; choose multiples of it for image_size"
-            )
-        return height // self.patch_size, width // self.patch_size
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the feature map ``(B, D, H/P, W/P)`` after the final norm."""
-        return self.to_map(self.forward_tokens(image), self.grid_of(_size(image)))
-
-    def features(self, image: Tensor, layers: list[int]) -> list[Tensor]:
-        """Return feature maps ``(B, D, H/P, W/P)`` after the named blocks, unnormalized.
-
-        Args:
-            image: normalized ``(B, 3, H, W)``.
-            layers: block numbers; negative ones count from the end.
-        """
-        wanted = [range(len(self.layers))[i] for i in layers]
-        tokens, found = self.embed(image), {}
-        for i, layer in enumerate(self.layers):
-            tokens = layer(tokens)
-            found[i] = tokens
-        grid = self.grid_of(_size(image))
-        return [self.to_map(found[i], grid) for i in wanted]
-
-    def forward_tokens(self, image: Tensor) -> Tensor:
-        """Return all tokens ``(B, N, D)`` after the final norm, the class token first."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.num_frozen == 0):
-            tokens = self.embed(image)
-        return self.encode(tokens)
-
     def embed(self, image: Tensor) -> Tensor:
-        """Cut the image into tokens ``(B, N, D)`` that know their place."""
-        grid = self.grid_of(_size(image))
+        """Return the patches of an image as tokens ``(B, N, D)`` with positions added."""
+        grid = self.grid_of((image.shape[-2], image.shape[-1]))
         tokens = self.patch_embed(image).flatten(2).transpose(1, 2)
         if self.cls_token is not None:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], 1)
         positions = resize_pos_embed(
             self.pos_embed, self.grid, grid, num_prefix_tokens=self.num_prefix_tokens
         )
-        placed: Tensor = tokens + positions.to(tokens.dtype)
-        return placed
+        embedded: Tensor = tokens + positions.to(tokens.dtype)
+        return embedded
 
     def encode(self, tokens: Tensor) -> Tensor:
-        """Run tokens ``(B, N, D)`` through the blocks and the final norm."""
-        with torch.no_grad():
-            for layer in self.layers[: self.num_frozen]:
-                tokens = layer(tokens)
-        for layer in self.layers[self.num_frozen :]:
+        """Run tokens ``(B, n, D)`` through the blocks and the final norm."""
+        for layer in self.layers:
             if self.activation_checkpointing and torch.is_grad_enabled():
                 tokens = checkpoint(layer, tokens, use_reentrant=False)
             else:
                 tokens = layer(tokens)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
-            normed: Tensor = self.norm(tokens)
+        normed: Tensor = self.norm(tokens)
         return normed
 
-    def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Drop what belongs to no patch and lay the rest out as ``(B, D, rows, columns)``."""
-        patches = tokens[:, self.num_prefix_tokens :]
-        return patches.transpose(1, 2).reshape(len(patches), self.embed_dim, *grid)
+    def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Return feature maps ``(B, D, H/P, W/P)`` after the named blocks, unnormalized."""
+        wanted = [range(len(self.layers))[i] for i in layers]
+        tokens, found = self.embed(image), {}
+        for i, layer in enumerate(self.layers):
+            tokens = layer(tokens)
+            found[i] = tokens
+        grid = self.grid_of((image.shape[-2], image.shape[-1]))
+        return [self.to_map(found[i], grid) for i in wanted]
+
+    def fit_state(
+        self, state: Mapping[str, Tensor], grid: tuple[int, int] | None
+    ) -> dict[str, Tensor]:
+        """Resize the positional embedding and drop a class token that this encoder lacks.
+
+        Args:
+            state: tensors by this module's names.
+            grid: (rows, columns) of patches that they were made for. ``None`` reads it off their
+                number: square, or 4:3 as in the fine-tuned models.
+        """
+        fitted = dict(state)
+        table = fitted.get("pos_embed")
+        if table is None:
+            return fitted
+        grid = grid or grid_of_patches(table.shape[1]) or grid_of_patches(table.shape[1] - 1)
+        if grid is None:
+            return fitted
+        prefix = table.shape[1] - grid[0] * grid[1]  # a class token's position may be left alone
+        if self.cls_token is None:
+            fitted.pop("cls_token", None)
+            table, prefix = table[:, prefix:], 0
+        fitted["pos_embed"] = resize_pos_embed(table, grid, self.grid, num_prefix_tokens=prefix)
+        return fitted
 
 
 class Block(nn.Module):
-    """One transformer layer: attention and MLP, each normalized before and added after."""
+    """One pre-norm transformer layer: attention and MLP, each with a residual connection."""
 
     def __init__(
         self, embed_dim: int, num_heads: int, *, mlp_ratio: float = 4.0, drop_path: float = 0.0
     ) -> None:
         super().__init__()
-        self.drop_path = drop_path
+        self.drop_rate = drop_path
         self.norm1 = nn.LayerNorm(embed_dim, eps=1e-6)
         self.attn = Attention(embed_dim, num_heads)
         self.norm2 = nn.LayerNorm(embed_dim, eps=1e-6)
@@ -225,13 +199,13 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens ``(B, N, D)``."""
-        tokens = tokens + self._dropped(self.attn(self.norm1(tokens)))
-        return tokens + self._dropped(self.mlp(self.norm2(tokens)))
+        tokens = tokens + self._drop_path(self.attn(self.norm1(tokens)))
+        return tokens + self._drop_path(self.mlp(self.norm2(tokens)))
 
-    def _dropped(self, branch: Tensor) -> Tensor:
-        if self.drop_path == 0 or not self.training:
+    def _drop_path(self, branch: Tensor) -> Tensor:
+        if self.drop_rate == 0 or not self.training:
             return branch
-        keep = 1 - self.drop_path  # per sample, scaled so that the expectation stays
+        keep = 1 - self.drop_rate  # per sample, scaled so that the expectation stays
         return branch * branch.new_empty(len(branch), 1, 1).bernoulli_(keep).div_(keep)
 
 
@@ -276,7 +250,3 @@ def _initialize(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight.view(module.weight.shape[0], -1))
     elif isinstance(module, ViT) and module.cls_token is not None:
         nn.init.normal_(module.cls_token, std=0.02)
-
-
-def _size(image: Tensor) -> tuple[int, int]:
-    return image.shape[-2], image.shape[-1]

@@ -79,8 +79,8 @@ class DepthTask(Task):
             for metric in self.each_metric():
                 metric.update(prediction.depth, target, valid)
 
-    def describe(self) -> dict[str, Any]:
-        """Say what the numbers mean."""
+    def meaning(self) -> dict[str, Any]:
+        """Return the kind of depth."""
         return {"depth": self.kind}
 
     def _target(self, depth: Tensor, valid: Tensor) -> Tensor:

@@ -71,9 +71,13 @@ class MultiTask(Task):
         for name, task in self._named():
             task.update_metrics([answers[name] for answers in predictions], batch)
 
-    def describe(self) -> dict[str, Any]:
-        """Collect what the tasks say; each speaks of its own thing."""
-        return {k: v for _, task in self._named() for k, v in task.describe().items()}
+    def meaning(self) -> dict[str, Any]:
+        """Return the meanings of all tasks; each has a key of its own."""
+        return {k: v for _, task in self._named() for k, v in task.meaning().items()}
+
+    def metadata(self) -> dict[str, Any]:
+        """Add the metadata of each task by its name."""
+        return {**super().metadata(), "tasks": {n: task.metadata() for n, task in self._named()}}
 
     def compute_metrics(self) -> tuple[dict[str, float], dict[str, str]]:
         """Return the numbers of all tasks."""

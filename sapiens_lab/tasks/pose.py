@@ -104,8 +104,8 @@ class PoseTask(Task):
             else:
                 _compare_points(metric, predictions, batch)
 
-    def describe(self) -> dict[str, Any]:
-        """Name the keypoints: a checkpoint of others does not fit."""
+    def meaning(self) -> dict[str, Any]:
+        """Return the names of the keypoints."""
         return {"skeleton": list(self.skeleton.keypoints)}
 
     def _check_skeleton(self, dataset: Dataset) -> None:
@@ -119,9 +119,17 @@ class PoseTask(Task):
                 "once with `skeleton=`"
             )
 
-    def card(self) -> dict[str, Any]:
-        """Add how heatmaps become points."""
-        return {**super().card(), "skeleton": self.skeleton.name, "decode": "udp_dark"}
+    def metadata(self) -> dict[str, Any]:
+        """Add the skeleton and how heatmaps are decoded."""
+        flip_indices = self.skeleton.flip_indices
+        return {
+            **super().metadata(),
+            "skeleton": self.skeleton.name,
+            "flip_indices": None if flip_indices is None else flip_indices.tolist(),
+            "edges": [list(edge) for edge in self.skeleton.edges],
+            "sigmas": self.skeleton.sigmas.tolist(),
+            "decode": "udp_dark",
+        }
 
     def _codec(self, batch: Batch, output: Tensor) -> HeatmapCodec:
         height, width = batch.image.shape[-2:]

@@ -1,4 +1,4 @@
-"""Masked pretraining: reconstruct what was hidden (Sapiens paper, section 3.1)."""
+"""Masked pretraining: reconstruct masked patches (Sapiens paper, section 3.1)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from sapiens_lab.tasks.task import Task
 class ReconstructionImages:
     """A reconstruction to look at; all in pixel values in [0, 255], input frame."""
 
-    masked: Tensor  # (3, H, W) the hidden patches gray
+    masked: Tensor  # (3, H, W) with the masked patches gray
     reconstructed: Tensor  # (3, H, W) every patch as predicted
-    pasted: Tensor  # (3, H, W) the hidden patches as predicted, the others as they are
+    pasted: Tensor  # (3, H, W) with the masked patches as predicted, the others as they are
 
 
 class PretrainTask(Task):
-    """Learn to fill hidden patches; there is nothing to measure but the loss.
+    """Learn to predict masked patches; the loss is the only metric.
 
     Args:
-        loss: called with predicted patches, true patches and which of them were hidden.
+        loss: called with predicted patches, true patches and which of them were masked.
         normalized: the loss compares patches by their own contrast, so images of predictions
             need the true patches' statistics, as the paper's figures do.
     """
@@ -42,12 +42,12 @@ class PretrainTask(Task):
         self.normalized = normalized
 
     def compute_loss(self, output: Reconstruction, batch: Batch) -> dict[str, Tensor]:
-        """Compare predicted with true pixels where they were hidden."""
+        """Compare predicted with true pixels where they were masked."""
         patches = patchify(output.image, patch_size_of(output))
-        return {"reconstruction": self.loss(output.patches, patches, output.hidden)}
+        return {"reconstruction": self.loss(output.patches, patches, output.mask)}
 
     def predict(self, output: Reconstruction, batch: Batch) -> list[ReconstructionImages]:
-        """Return images of what was hidden and of what was made of it."""
+        """Return the masked and the reconstructed images."""
         return reconstruct(output, normalized=self.normalized)
 
     def update_metrics(self, predictions: Sequence[Any], batch: Batch) -> None:
@@ -73,11 +73,11 @@ def reconstruct(output: Reconstruction, *, normalized: bool = True) -> list[Reco
     if normalized:
         mean, std = patch_statistics(true)
         predicted = predicted * std + mean
-    hidden = output.hidden[..., None]
+    masked = output.mask[..., None]
     layers = (
-        torch.where(hidden, torch.zeros_like(true), true),
+        torch.where(masked, torch.zeros_like(true), true),
         predicted,
-        torch.where(hidden, predicted, true),
+        torch.where(masked, predicted, true),
     )
     scale = [output.image.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD)]
     images = [

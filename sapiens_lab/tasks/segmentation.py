@@ -125,10 +125,16 @@ class SegmentationTask(Task):
                 table = "\n".join(f"  {n:<18} {s:>8.3%}  weight {w:.2f}" for n, s, w in rows)
                 log.info("classes of the training set, and their weights:\n%s", table)
 
-    def describe(self) -> dict[str, Any]:
-        """Name the classes: a checkpoint of others does not fit."""
+    def meaning(self) -> dict[str, Any]:
+        """Return the names of the classes."""
         return {"parts": list(self.parts.classes)}
 
-    def card(self) -> dict[str, Any]:
-        """Add the name of the class list."""
-        return {**super().card(), "parts": self.parts.name}
+    def metadata(self) -> dict[str, Any]:
+        """Add the class list."""
+        flip_indices = self.parts.flip_indices
+        return {
+            **super().metadata(),
+            "parts": self.parts.name,
+            "flip_indices": None if flip_indices is None else flip_indices.tolist(),
+            "colors": self.parts.colors.tolist(),
+        }

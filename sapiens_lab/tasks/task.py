@@ -70,13 +70,16 @@ class Task(nn.Module):
         Called before ``compute_metrics``, with the same indices in all processes.
         """
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a checkpoint must agree on with the task that loads it, as plain values."""
+    def meaning(self) -> dict[str, Any]:
+        """Return what the outputs are, as plain values; a checkpoint must agree to be loaded."""
         return {}
 
-    def card(self) -> dict[str, Any]:
-        """Return what an export says of the task: its name and what it describes."""
-        return {"name": self.name, "describes": self.describe()}
+    def metadata(self) -> dict[str, Any]:
+        """Return what checkpoints and exports say of the task: plain values.
+
+        ``name`` and ``meaning``, and whatever it takes to use the outputs without this task.
+        """
+        return {"name": self.name, "meaning": self.meaning()}
 
     def each_metric(self) -> Iterator[Metric]:
         """Go through the metrics."""

@@ -1,21 +1,17 @@
-"""What a run leaves for others: weights and a description that ``load_model`` reads back."""
+"""The export of a run: weights and a description that ``load_model`` reads back."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from sapiens_lab.data.crops import Resize
-from sapiens_lab.data.datamodule import DataModule
-from sapiens_lab.data.transforms import ExpandBox
+from sapiens_lab.models.lora import lora_scale, merge_lora
 from sapiens_lab.training.learner import Learner
-from sapiens_lab.training.lora import lora_scale, merge_lora
 from sapiens_lab.weights.model import save_model
 from sapiens_lab.weights.reading import read_content
 
@@ -32,26 +28,37 @@ class Export(Callback):
     def __init__(self, *, folder: str) -> None:
         self.folder = Path(folder)
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuse before training what could not be written after it.
+
+        Raises:
+            ValueError: a part of the model cannot say how it is built.
+        """
+        assert isinstance(pl_module, Learner)
+        if pl_module.description().model is None:
+            raise ValueError(
+                f"{type(pl_module.model).__name__} has no `spec()`, so it cannot be exported: see "
+                "docs/adding.md, or train without an export (callbacks.export=null)"
+            )
+
     @rank_zero_only
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the export."""
         assert isinstance(pl_module, Learner)
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]  # set by the Trainer
-        card = {**pl_module.task.card(), **frame_of(datamodule), **pl_module.origin}
+        description = pl_module.description()
         state = _best_state(trainer) or pl_module.model.state_dict()
         if (scale := lora_scale(pl_module.model)) is not None:
             state = merge_lora(state, scale=scale)
-        save_model(pl_module.model, self.folder, task=card, state=state)
+        save_model(
+            pl_module.model,
+            self.folder,
+            task=description.task,
+            input=description.input,
+            origin=description.origin,
+            license=description.license,
+            state=state,
+        )
         log.info("exported for load_model and weights=: %s", self.folder)
-
-
-def frame_of(data: DataModule) -> dict[str, Any]:
-    """Say how the evaluation lays an image into the input, as plain values."""
-    steps = data.transforms("eval")
-    if any(isinstance(step, Resize) for step in steps):
-        return {"frame": "stretch"}  # the whole image, whatever its aspect
-    padding = [step.factor for step in steps if isinstance(step, ExpandBox)]
-    return {"frame": "box", "box_padding": padding[0] if padding else 1.0}
 
 
 def _best_state(trainer: L.Trainer) -> dict[str, torch.Tensor] | None:

@@ -17,12 +17,13 @@ from torchmetrics import MeanMetric
 
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.tasks.task import Task
+from sapiens_lab.training.metadata import describe_run
+from sapiens_lab.weights.description import KEY, Description
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_SKIPPED = 10  # steps in a row without a finite gradient, until a run gives up
-CHECKPOINT_KEY = "sapiens_lab"  # where a checkpoint says what it was trained for
 
 
 class Learner(L.LightningModule):
@@ -51,7 +52,8 @@ class Learner(L.LightningModule):
         self.model = model
         self.task = task
         self.seed = seed
-        self.origin: dict[str, Any] = {}  # of the weights that training started from
+        self.origin: str | None = None  # the weights from which training started
+        self.license: str | None = None  # of those weights
         # Lightning's own mean over processes rounds down the number of samples.
         self._means: dict[str, MeanMetric] = {}
         self._num_samples = 0  # of this evaluation, in this process
@@ -73,6 +75,15 @@ class Learner(L.LightningModule):
             val=datamodule.dataset("test" if stage == "test" else "val"),
             partial=partial,
         )
+
+    def description(self) -> Description:
+        """Return what checkpoints and exports say of the model.
+
+        Raises:
+            ValueError: a part of the model cannot say how it is built; names it.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        return describe_run(self.model, self.task, data, origin=self.origin, license=self.license)
 
     # ---- steps -----------------------------------------------------------------------------------
 
@@ -225,8 +236,8 @@ class Learner(L.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write down what the weights were trained for."""
-        checkpoint[CHECKPOINT_KEY] = self.task.describe()
+        """Write down how the model is built and what it was trained for."""
+        checkpoint[KEY] = self.description().to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that were trained for something else.
@@ -234,8 +245,9 @@ class Learner(L.LightningModule):
         Raises:
             ValueError: the checkpoint's skeleton or classes are not this task's.
         """
-        for name, ours in self.task.describe().items():
-            theirs = checkpoint.get(CHECKPOINT_KEY, {}).get(name, ours)
+        meaning = checkpoint.get(KEY, {}).get("task", {}).get("meaning", {})
+        for name, ours in self.task.meaning().items():
+            theirs = meaning.get(name, ours)
             if theirs != ours:
                 raise ValueError(
                     f"the checkpoint was trained for another {name}: it has {_short(theirs)}, "

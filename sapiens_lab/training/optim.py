@@ -7,15 +7,12 @@ Layer-wise decay is from BEiT (Bao et al., 2022); the groups follow the official
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 
 from torch import nn
 from torch.optim import AdamW
 
-_BLOCK = re.compile(r"^backbone\..*?(?:layers|blocks)\.\d+(?=\.)")
-_EMBEDDING = re.compile(
-    r"^backbone\.(.*\.)?(cls_token|mask_token|pos_embed|reg_token|patch_embed|stem(_\d)?)(\.|$)"
-)
+from sapiens_lab.models.backbone import Backbone
+
 _UNDECAYED = re.compile(r"(?:^|\.)(cls_token|mask_token|pos_embed|reg_token)$")
 
 
@@ -50,13 +47,13 @@ def adamw(
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     if not named:
         raise ValueError("no parameter of the model is trainable; unfreeze something with `tune=`")
-    blocks = block_names(name for name, _ in model.named_parameters())
+    layers, num_layers = _parameter_layers(model)
     groups: dict[str, dict[str, object]] = {}
     for name, parameter in named:
-        layer = layer_of(name, blocks)
+        layer = layers.get(name, num_layers)
         decayed = parameter.ndim > 1 and not name.endswith(".bias") and not _UNDECAYED.search(name)
         key = f"layer_{layer:02d}_{'decay' if decayed else 'no_decay'}"
-        scale = (layer_decay or 1.0) ** (len(blocks) + 1 - layer)
+        scale = (layer_decay or 1.0) ** (num_layers - layer)
         group = groups.setdefault(
             key,
             {
@@ -72,13 +69,10 @@ def adamw(
     return AdamW([groups[key] for key in sorted(groups)], lr=lr, betas=betas)
 
 
-def block_names(names: Iterable[str]) -> list[str]:
-    """Return the prefixes of the backbone's blocks, e.g. ``backbone.layers.0``, in their order."""
-    return list(dict.fromkeys(m.group() for name in names if (m := _BLOCK.match(name))))
-
-
-def layer_of(name: str, blocks: Sequence[str]) -> int:
-    """Return the layer of a parameter: 0 embeddings, 1..L blocks, L + 1 everything else."""
-    if block := _BLOCK.match(name):
-        return blocks.index(block.group()) + 1
-    return 0 if _EMBEDDING.match(name) else len(blocks) + 1
+def _parameter_layers(model: nn.Module) -> tuple[dict[str, int], int]:
+    """Return the layer of each parameter of the encoder by its full name, and the last layer."""
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, Backbone):
+        return {}, 1
+    layers = {f"backbone.{name}": n for name, n in backbone.parameter_layers().items()}
+    return layers, len(backbone.block_names) + 1

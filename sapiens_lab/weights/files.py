@@ -1,4 +1,4 @@
-"""Weight files of every kind, read into tensors under our names.
+"""From a source to tensors under our names and what the file says of itself.
 
 Official files (training checkpoints, cleaned ones, TorchScript, torch.export), safetensors, our
 own checkpoints and exports, released models by name, files on the hub. Nothing in a file is ever
@@ -8,46 +8,90 @@ executed.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from sapiens_lab.weights.catalog import Card
+from sapiens_lab.models.lora import merge_lora
+from sapiens_lab.weights.description import KEY, Description
+from sapiens_lab.weights.families import FamilyFile, Hints, Release, State, families
 from sapiens_lab.weights.hub import locate
-from sapiens_lab.weights.names import to_ours
-from sapiens_lab.weights.reading import read_content
+from sapiens_lab.weights.reading import Stub, read_content
 
-State = dict[str, Tensor]
+log = logging.getLogger(__name__)
 
-OWN_KEY = "sapiens_lab"  # where our checkpoints say what they were trained for
 CONFIG, TENSORS = "config.json", "model.safetensors"  # of an export's folder
-_WRAPPERS = ("state_dict", "model", "module")  # keys under which files keep the tensors
+SHARDS = ".safetensors.index.json"  # end of the name of a table of shards
+_WRAPPERS = ("state_dict", "model", "module")  # keys under which files usually keep the tensors
 _PREFIXES = ("module.", "model.", "_orig_mod.")
-_DROPPED = ("data_preprocessor.",)  # constants of the exporter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """The content of a file."""
+    """The content of a file. A file of ours has a description, any other a family."""
 
     path: Path
     state: State  # under our names
-    card: Card | None = None  # of a released model
-    config: Mapping[str, Any] = field(default_factory=dict)  # of an export of ours
-    outputs: list[str] | None = None  # names of what comes out: keypoints, classes
-    official: bool = False  # its names were the official ones
-    pose: bool = False  # its decoder was stored as the official pose models store theirs
+    description: Description | None = None
+    file: FamilyFile | None = None
+    release: Release | None = None
+
+    def describe(self, hints: Hints | None = None) -> Description:
+        """Return what the file is.
+
+        Args:
+            hints: what the user says of an official file.
+
+        Raises:
+            ValueError: the tensors are of no known family, a number must be given, or numbers are
+                given for a file that says them itself.
+        """
+        hints = hints or Hints()
+        if self.description is not None:
+            if given := hints.given():
+                raise ValueError(
+                    f"{self.path} says itself how its model is built; leave out {', '.join(given)}"
+                )
+            return self.description
+        if self.file is None:
+            shown = ", ".join(list(self.state)[:4])
+            raise ValueError(
+                f"{self.path} does not say how its model is built, and its tensors are of no "
+                f"known family: {shown}, ..."
+            )
+        return self.file.describe(self.release, hints)
 
     @property
     def license(self) -> str | None:
         """The terms of a released model, or those that an export of ours has passed on."""
-        if self.card is not None:
-            return self.card.license
-        license = self.config.get("task", {}).get("license")
-        return None if license is None else str(license)
+        if self.release is not None:
+            return self.release.license
+        return None if self.description is None else self.description.license
+
+    @property
+    def task(self) -> Mapping[str, Any]:
+        """What the model is for: ``name`` and the ``meaning`` of its outputs, where known."""
+        if self.description is not None:
+            return self.description.task
+        return {} if self.file is None else self.file.task(self.release)
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """The (rows, columns) of patches of the encoder, where the file says them."""
+        if self.description is None or self.description.model is None:
+            return None
+        backbone = self.description.model.get("backbone", {})
+        size, patch = backbone.get("image_size"), backbone.get("patch_size")
+        return None if not size or not patch else (size[0] // patch, size[1] // patch)
+
+    @property
+    def origin(self) -> str:
+        """The released name or the path."""
+        return str(self.path) if self.release is None else self.release.name
 
 
 def read_weights(source: str | Path) -> Weights:
@@ -57,50 +101,92 @@ def read_weights(source: str | Path) -> Weights:
         FileNotFoundError: there is no such file, name or id.
         ValueError: it cannot be read or holds no tensors; names it.
     """
-    path, card = locate(source)
-    config: Mapping[str, Any] = {}
-    if (path / CONFIG).is_file():
-        config = json.loads((path / CONFIG).read_text())
-        path = path / TENSORS
-    elif path.name == TENSORS and path.with_name(CONFIG).is_file():
-        config = json.loads(path.with_name(CONFIG).read_text())
-    raw = read_content(path)
-    flat = {_stripped(k): v for k, v in _unwrapped(raw).items() if isinstance(v, Tensor)}
-    if not flat:
-        raise ValueError(f"{path} holds no tensors")
-    if not any(key.startswith("backbone.") for key in flat):  # cleaned encoders have no prefix
-        flat = {f"backbone.{key}": value for key, value in flat.items()}
-    names = {key: to_ours(key) for key in flat if not key.startswith(_DROPPED)}
-    return Weights(
-        path=path,
-        state={ours or key: flat[key] for key, ours in names.items()},
-        card=card,
-        config=config,
-        outputs=_outputs(raw, config),
-        official=any(ours not in (None, key) for key, ours in names.items()),
-        pose="head.final_layer.weight" in flat,
-    )
+    path, release = locate(source)
+    path = _file_in(path)
+    content = _read_shards(path) if path.name.endswith(SHARDS) else read_content(path)
+    tensors = _tensors(content, path)
+    if (description := _description(content, path)) is not None:
+        if description.lora_scale is not None:
+            tensors = merge_lora(tensors, scale=description.lora_scale)
+        return Weights(path=path, state=tensors, description=description, release=release)
+    files = (family.recognize(tensors) for family in families())
+    file = next((found for found in files if found is not None), None)
+    state = tensors if file is None else file.state
+    return Weights(path=path, state=state, file=file, release=release)
 
 
-def _unwrapped(raw: Any) -> Mapping[str, Any]:
-    while isinstance(raw, Mapping):
-        inner = next((raw[k] for k in _WRAPPERS if isinstance(raw.get(k), Mapping)), None)
+def _file_in(path: Path) -> Path:
+    """Return the file of tensors of a folder."""
+    if not path.is_dir():
+        return path
+    names = [TENSORS, *sorted(p.name for p in path.glob(f"*{SHARDS}"))]
+    found = next((path / name for name in names if (path / name).is_file()), None)
+    if found is None:
+        raise ValueError(f"{path} is a folder without {TENSORS}; name the file in it")
+    return found
+
+
+def _description(content: Any, path: Path) -> Description | None:
+    """Return what an export or a checkpoint of ours says of itself."""
+    if path.suffix == ".safetensors":
+        config = path.with_name(CONFIG)
+        return Description.from_json(config) if config.is_file() else None
+    return Description.from_dict(content.get(KEY), path) if isinstance(content, Mapping) else None
+
+
+def _read_shards(path: Path) -> dict[str, Any]:
+    """Read the shards that a table names; they lie beside it."""
+    try:
+        names = sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no table of shards: {error}") from error
+    merged: dict[str, Any] = {}
+    for name in names:
+        if Path(str(name)).name != name or not (path.parent / name).is_file():
+            raise ValueError(f"{path} names the shard {name}, which is not beside it")
+        merged |= read_content(path.parent / name)
+    return merged
+
+
+def _tensors(content: Any, path: Path) -> State:
+    """Return the tensors of a file by their names, without the prefixes of wrappers."""
+    found = _unwrapped(content)
+    flat = {_stripped(str(k)): v for k, v in found.items() if isinstance(v, Tensor)}
+    if flat:
+        return flat
+    where = _deepest(content)
+    if where is not None:
+        key, inner = where
+        log.info("%s: the tensors are those under %s", path, key)
+        return {_stripped(str(k)): v for k, v in inner.items() if isinstance(v, Tensor)}
+    if isinstance(content, Stub):
+        raise ValueError(
+            f"{path} is a whole pickled object ({content.name}), which cannot be read without "
+            "running its code; save model.state_dict() instead of the model"
+        )
+    keys = ", ".join(map(str, list(found)[:6])) if found else type(content).__name__
+    raise ValueError(f"{path} holds no tensors; what is in it: {keys}")
+
+
+def _unwrapped(content: Any) -> Mapping[str, Any]:
+    while isinstance(content, Mapping):
+        inner = next((content[k] for k in _WRAPPERS if isinstance(content.get(k), Mapping)), None)
         if inner is None:
-            return raw
-        raw = inner
+            return content
+        content = inner
     return {}
+
+
+def _deepest(content: Any) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the dictionary one level down that holds the most tensors, and its key."""
+    if not isinstance(content, Mapping):
+        return None
+    inner = [(str(k), v) for k, v in content.items() if isinstance(v, Mapping)]
+    counts = [sum(isinstance(t, Tensor) for t in v.values()) for _, v in inner]
+    return inner[counts.index(max(counts))] if any(counts) else None
 
 
 def _stripped(key: str) -> str:
     while key.startswith(_PREFIXES):
         key = key.split(".", 1)[1]
     return key.replace("._orig_mod.", ".")
-
-
-def _outputs(raw: Any, config: Mapping[str, Any]) -> list[str] | None:
-    """Return the names that an export or a checkpoint of ours gives its outputs."""
-    described = config.get("task", {}).get("describes", {})
-    if not described and isinstance(raw, Mapping):
-        described = raw.get(OWN_KEY) or {}
-    names = described.get("skeleton") or described.get("parts")
-    return None if names is None else [str(name) for name in names]

@@ -25,7 +25,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from sapiens_lab.weights.catalog import Card, find_card, list_models, near_names
+from sapiens_lab.weights.catalog import find_release, list_models, near_names
+from sapiens_lab.weights.families import Release
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _EXPORT = ("config.json", "model.safetensors")  # what a repository of ours hold
 _SUFFIXES = {".pth", ".pt", ".pt2", ".ckpt", ".safetensors", ".bin"}
 
 
-def locate(source: str | Path) -> tuple[Path, Card | None]:
+def locate(source: str | Path) -> tuple[Path, Release | None]:
     """Return the file or folder that ``source`` means, downloading it if it is a name.
 
     Args:
@@ -48,10 +49,10 @@ def locate(source: str | Path) -> tuple[Path, Card | None]:
     """
     path = Path(source).expanduser()
     if path.exists():
-        return path, _card_of_file(path)
+        return path, _release_of_file(path)
     text = str(source)
-    if card := find_card(text):
-        return fetch(card), card
+    if release := find_release(text):
+        return fetch(release), release
     if match := _HUB.fullmatch(text):
         repo, file = match.groups()
         found = [_download(repo, name, "main") for name in ([file] if file else _EXPORT)]
@@ -66,21 +67,21 @@ def locate(source: str | Path) -> tuple[Path, Card | None]:
     )
 
 
-def fetch(card: Card) -> Path:
+def fetch(release: Release) -> Path:
     """Return the file of a released model, downloading it once.
 
     Raises:
         ValueError: the hub refused; says which page to visit. Or the checksum is another.
         OSError: there is no room for it.
     """
-    _check_room(card)
-    path = _download(card.repo, card.file, card.revision)
-    if card.sha256 is not None and _sha256(path) != card.sha256:
+    _check_room(release)
+    path = _download(release.repo, release.file, release.revision)
+    if release.sha256 is not None and _sha256(path) != release.sha256:
         raise ValueError(
-            f"{path} is not the released {card.name}: its checksum is another. Delete it and "
+            f"{path} is not the released {release.name}: its checksum is another. Delete it and "
             "download it again"
         )
-    _show_license(card)
+    _show_license(release)
     return path
 
 
@@ -120,36 +121,39 @@ def _download(repo: str, file: str, revision: str) -> Path:
         raise ValueError(f"the download of {file} from {page} broke off: {error}") from error
 
 
-def _check_room(card: Card) -> None:
+def _check_room(release: Release) -> None:
     """Say before a download of gigabytes that they will not fit."""
     cache = Path(constants.HF_HUB_CACHE)
     folder = next(p for p in (cache, *cache.parents) if p.exists())
     free = shutil.disk_usage(folder).free / 1e9
-    known = any(cache.glob(f"models--{card.repo.replace('/', '--')}/snapshots/*/{card.file}"))
-    if card.gb is not None and not known and free < card.gb:
+    known = any(cache.glob(f"models--{release.repo.replace('/', '--')}/snapshots/*/{release.file}"))
+    if release.gb is not None and not known and free < release.gb:
         raise OSError(
             errno.ENOSPC,
-            f"{card.name} has {card.gb:g} GB and {folder} has {free:.1f} GB left; make room, or "
-            "set HF_HOME to a larger disk",
+            f"{release.name} has {release.gb:g} GB and {folder} has {free:.1f} GB left; make room, "
+            "or set HF_HOME to a larger disk",
         )
 
 
-def _show_license(card: Card) -> None:
+def _show_license(release: Release) -> None:
     """Say once on this machine under which terms the weights come."""
-    marker = Path(constants.HF_HUB_CACHE) / f".sapiens_lab_{card.license}"
+    marker = Path(constants.HF_HUB_CACHE) / f".sapiens_lab_{release.license}"
     if not marker.exists():
         log.warning(
             "the weights of %s are licensed %s (see %s): for non-commercial use. What you train "
-            "from them keeps these terms. This is said once.", card.name, card.license, card.page,
-        )  # fmt: skip
+            "from them keeps these terms. This is said once.",
+            release.name,
+            release.license,
+            release.page,
+        )
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
 
 
-def _card_of_file(path: Path) -> Card | None:
+def _release_of_file(path: Path) -> Release | None:
     """Know a released file by its name, wherever it lies; its tensors are read all the same."""
     stem = re.sub(r"_(torchscript|bfloat16)$", "", path.stem)
-    return next((card for card in list_models() if Path(card.file).stem == stem), None)
+    return next((r for r in list_models() if Path(r.file).stem == stem), None)
 
 
 def _sha256(path: Path) -> str:

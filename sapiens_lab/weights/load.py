@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
-from sapiens_lab.models.pos_embed import resize_pos_embed
-from sapiens_lab.weights.architecture import describe_encoder, grid_of
-from sapiens_lab.weights.files import State, Weights, read_weights
+from sapiens_lab.models.backbone import Backbone
+from sapiens_lab.weights.description import output_names
+from sapiens_lab.weights.families import State
+from sapiens_lab.weights.files import Weights, read_weights
 
-HeadMode = Literal["auto", "keep", "drop", "by_name"]
+HeadInit = Literal["auto", "keep", "drop", "by_name"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,16 +25,23 @@ class LoadReport:
     source: str
     license: str | None = None  # of the weights, where it is known
     matched: list[str] = field(default_factory=list)
-    resized: list[str] = field(default_factory=list)  # positional embedding moved to another grid
+    resized: list[str] = field(default_factory=list)  # positional embedding for another grid
     by_name: list[str] = field(default_factory=list)  # outputs whose rows were copied
+    new_outputs: list[str] = field(default_factory=list)  # outputs that the file does not have
     initialized: list[str] = field(default_factory=list)  # ours, left as they were
     unused: list[str] = field(default_factory=list)  # the file's, not needed
+
+    @property
+    def unused_head(self) -> list[str]:
+        """Tensors of the file's head that were not needed."""
+        return [name for name in self.unused if name.startswith("head.")]
 
     def __str__(self) -> str:
         lines = [f"weights from {self.source}: {len(self.matched)} tensors matched"]
         for label, names in (
             ("resized", self.resized),
             ("copied by name", self.by_name),
+            ("new outputs", self.new_outputs),
             ("newly initialized", self.initialized),
             ("unused", self.unused),
         ):
@@ -46,7 +55,7 @@ def load_weights(
     model: nn.Module,
     source: str | Path | Weights,
     *,
-    head: HeadMode = "auto",
+    head: HeadInit = "auto",
     outputs: Sequence[str] | None = None,
 ) -> LoadReport:
     """Copy a file's tensors into a model.
@@ -55,19 +64,21 @@ def load_weights(
         model: ``Sapiens`` or ``MaskedAutoencoder``; is changed in place.
         source: what ``read_weights`` understands: a file of any official kind, an export or a
             checkpoint of our own, the name of a released model, a hub id.
-        head: ``auto`` takes the decoder as far as its shapes fit (another number of keypoints
-            gets a new last layer), ``keep`` demands all of it, ``drop`` takes none, ``by_name``
-            copies the outputs whose names both sides know.
+        head: ``auto`` takes the head as far as its shapes fit (another number of keypoints gets a
+            new last layer), ``keep`` demands all of it, ``drop`` takes none, ``by_name`` copies
+            the outputs whose names both sides know.
         outputs: names of the model's outputs (keypoints, classes), for ``by_name``.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file cannot be read, or its encoder is not the model's; says how.
     """
+    if head not in ("auto", "keep", "drop", "by_name"):
+        raise ValueError(f"head_init={head}: choose auto, keep, drop or by_name")
     weights = source if isinstance(source, Weights) else read_weights(source)
     report = LoadReport(source=str(weights.path), license=weights.license)
     target = model.state_dict()
-    new = _encoder(weights.state, target, model, report)
+    new = _encoder(weights, target, model, report)
     new |= _decoder(weights.state, target, report)
     new |= _head(weights, target, head, outputs, report)
     model.load_state_dict(new, strict=False)
@@ -77,27 +88,41 @@ def load_weights(
     return report
 
 
-def _encoder(state: State, target: State, model: nn.Module, report: LoadReport) -> State:
-    wanted = {k: v for k, v in target.items() if k.startswith("backbone.")}
-    found = {k: v for k, v in state.items() if k.startswith("backbone.")}
-    positions = "backbone.pos_embed"
-    if positions in wanted and positions in found:
-        found[positions], was_resized = _fit_positions(found, wanted, model)
-        if was_resized:
-            report.resized.append(positions)
-    if "backbone.cls_token" not in wanted and "backbone.cls_token" in found:
-        del found["backbone.cls_token"]  # pretraining has one, fine-tuned models do not
-        report.unused.append("backbone.cls_token")
-    if faults := _differences(found, wanted):
+def _encoder(weights: Weights, target: State, model: nn.Module, report: LoadReport) -> State:
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, Backbone):
+        raise ValueError(f"{type(model).__name__} has no backbone to load weights into")
+    wanted = _below("backbone.", target)
+    found = _below("backbone.", weights.state)
+    fitted = backbone.fit_state(found, weights.grid)
+    report.unused += [f"backbone.{name}" for name in found if name not in fitted]
+    report.resized += [
+        f"backbone.{name}" for name in fitted if fitted[name].shape != found[name].shape
+    ]
+    if faults := _differences(fitted, wanted):
         raise ValueError(
             f"the encoder in {report.source} is not this model's: "
-            f"{describe_encoder(found)} there, {describe_encoder(wanted)} here.\n"
+            f"{_sizes(found)} there, {_sizes(wanted)} here.\n"
             + "\n".join(faults[:6])
             + "\nChoose the encoder of the file with `backbone=`. (A patch size other than the "
             "file's would throw the pretraining away.)"
         )
-    report.matched += [name for name in found if name not in report.resized]
-    return found
+    named = {f"backbone.{name}": value for name, value in fitted.items()}
+    report.matched += [name for name in named if name not in report.resized]
+    return named
+
+
+def _sizes(state: State) -> str:
+    """Describe an encoder by its tensors, for messages."""
+    kernel = state.get("patch_embed.weight")
+    if kernel is None:
+        return f"{sum(value.numel() for value in state.values()) / 1e6:.1f} M parameters"
+    layers = {m.group(1) for name in state if (m := re.search(r"(?:^|\.)layers\.(\d+)\.", name))}
+    return f"width {kernel.shape[0]}, {len(layers)} layers, patches of {kernel.shape[-1]}"
+
+
+def _below(prefix: str, state: Mapping[str, Tensor]) -> State:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def _decoder(state: State, target: State, report: LoadReport) -> State:
@@ -116,7 +141,7 @@ def _decoder(state: State, target: State, report: LoadReport) -> State:
 def _head(
     weights: Weights,
     target: State,
-    mode: HeadMode,
+    mode: HeadInit,
     outputs: Sequence[str] | None,
     report: LoadReport,
 ) -> State:
@@ -124,18 +149,18 @@ def _head(
     found = {k: v for k, v in weights.state.items() if k.startswith("head.")}
     if mode == "drop" or not found:
         if mode == "keep":
-            raise ValueError(f"{report.source} has no decoder to keep")
+            raise ValueError(f"{report.source} has no head to keep")
         return {}
     faults = _differences(found, wanted)
     if mode == "keep" and faults:
-        raise ValueError(f"the decoder in {report.source} differs:\n" + "\n".join(faults[:6]))
+        raise ValueError(f"the head in {report.source} differs:\n" + "\n".join(faults[:6]))
     last = [name for name in wanted if name.split(".")[-2] == "out"]
     fitting = {k: v for k, v in found.items() if k in wanted and v.shape == wanted[k].shape}
     inner = {k: v for k, v in fitting.items() if k not in last}
     if not faults and mode != "by_name":
         inner = found
     elif not {name for name in wanted if name not in last} <= set(inner):
-        return {}  # other widths: half a decoder is worth nothing
+        return {}  # other widths: half a head is worth nothing
     report.matched += inner
     return inner | (_rows_by_name(weights, target, outputs, report) if mode == "by_name" else {})
 
@@ -144,7 +169,7 @@ def _rows_by_name(
     weights: Weights, target: State, outputs: Sequence[str] | None, report: LoadReport
 ) -> State:
     """Copy the rows of the last layer whose names both sides know."""
-    theirs = weights.outputs
+    theirs = output_names(weights.task)
     if theirs is None or outputs is None:
         side = report.source if theirs is None else "this task"
         raise ValueError(
@@ -162,6 +187,7 @@ def _rows_by_name(
         rows[name] = target[name].clone()
         rows[name][to] = weights.state[name][source].to(rows[name])
     report.by_name = shared
+    report.new_outputs = [name for name in outputs if name not in theirs]
     return rows
 
 
@@ -173,19 +199,3 @@ def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
         for name, value in wanted.items()
         if name in found and found[name].shape != value.shape
     ]
-
-
-def _fit_positions(found: State, wanted: State, model: Any) -> tuple[Tensor, bool]:
-    """Resize the file's positional embedding ``(1, N, D)`` to the model's grid."""
-    table, own = found["backbone.pos_embed"], wanted["backbone.pos_embed"]
-    token = "backbone.cls_token" in found
-    if not token and grid_of(table.shape[1]) is None and grid_of(table.shape[1] - 1) is not None:
-        token = True  # an odd table whose class token has been taken out of the file
-    if token and "backbone.cls_token" not in wanted:
-        table, token = table[:, 1:], False
-    if table.shape == own.shape:
-        return table, False
-    source, target = grid_of(table.shape[1] - token), getattr(model.backbone, "grid", None)
-    if source is None or target is None:
-        return table, False  # reported as a difference
-    return resize_pos_embed(table, source, target, num_prefix_tokens=int(token)), True

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import HfApi
 
+from sapiens_lab.models.spec import TARGET
+from sapiens_lab.weights.description import Description, output_names
 from sapiens_lab.weights.files import CONFIG, TENSORS
 
 CARD = "README.md"
@@ -32,11 +31,13 @@ def push_to_hub(
     folder = Path(folder)
     if not (folder / CONFIG).is_file() or not (folder / TENSORS).is_file():
         raise FileNotFoundError(f"{folder} holds no export ({CONFIG} and {TENSORS})")
-    config = json.loads((folder / CONFIG).read_text())
-    terms = _license(config, license)
+    description = Description.from_json(folder / CONFIG)
+    if description is None or description.model is None:
+        raise ValueError(f"{folder / CONFIG} was not written by sapiens_lab")
+    terms = _license(description, license)
     card = folder / CARD
     if not card.exists():
-        card.write_text(model_card(config, repo=repo, license=terms))
+        card.write_text(model_card(description, repo=repo, license=terms))
     elif terms.lower() not in card.read_text().lower():
         raise ValueError(f"{card} does not name the license {terms}, which the weights carry")
     api = HfApi()
@@ -45,15 +46,15 @@ def push_to_hub(
     return f"https://huggingface.co/{repo}"
 
 
-def model_card(config: Mapping[str, Any], *, repo: str, license: str) -> str:
+def model_card(description: Description, *, repo: str, license: str) -> str:
     """Return the text of a card: front matter for the hub, and what people need to use it."""
-    task, shape = config["task"], config["architecture"]
-    name = task.get("name", "unknown")
-    height, width = shape["image_size"]
-    described = next(iter(task.get("describes", {}).values()), None)
-    outputs = f"\nOutputs: {', '.join(map(str, described))}.\n" if described else ""
-    origin = f" Started from {task['weights']}." if task.get("weights") else ""
-    encoder = shape.get("timm") or f"ViT, width {shape['embed_dim']}, {shape['num_layers']} layers"
+    name = description.task_name
+    described = output_names(description.task)
+    outputs = f"\nOutputs: {', '.join(described)}.\n" if described else ""
+    origin = f" Started from {description.origin}." if description.origin else ""
+    backbone = (description.model or {})["backbone"]
+    encoder = backbone.get("name") or backbone[TARGET].rpartition(".")[2]
+    height, width = backbone["image_size"]
     return f"""---
 license: {license.lower()}
 library_name: sapiens_lab
@@ -73,12 +74,12 @@ License of the weights: {license}.
 """
 
 
-def _license(config: Mapping[str, Any], given: str | None) -> str:
-    carried = config["task"].get("license")
-    if carried is not None and given is not None and given.lower() != str(carried).lower():
+def _license(description: Description, given: str | None) -> str:
+    carried = description.license
+    if carried is not None and given is not None and given.lower() != carried.lower():
         raise ValueError(f"these weights came with {carried}; they cannot be published as {given}")
     if carried is None and given is None:
-        started = config["task"].get("weights")
+        started = description.origin
         origin = f"they started from {started}" if started else "none came with them"
         raise ValueError(f"the license of these weights is not known ({origin}); give license=")
     return str(carried or given)

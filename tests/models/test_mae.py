@@ -18,23 +18,23 @@ def made(image_size: tuple[int, int] = (64, 48), *, class_token: bool = True) ->
 
 def test_the_lowest_noise_stays_visible() -> None:
     mask = mask_by_noise(torch.tensor([[0.9, 0.1, 0.5, 0.3]]), ratio=0.5)
-    assert mask.kept.tolist() == [[1, 3]]
-    assert mask.hidden.tolist() == [[True, False, True, False]]
+    assert mask.ids_keep.tolist() == [[1, 3]]
+    assert mask.mask.tolist() == [[True, False, True, False]]
     tokens = torch.tensor([[1, 3, -1, -1]])  # the visible ones, then the blanks
-    assert tokens.gather(1, mask.restore).tolist() == [[-1, 1, -1, 3]]
+    assert tokens.gather(1, mask.ids_restore).tolist() == [[-1, 1, -1, 3]]
 
 
 @pytest.mark.parametrize("ratio", [0.5, 0.75, 0.9])
 def test_every_image_hides_the_same_number(ratio: float) -> None:
     mask = RandomMasking(ratio)(5, (8, 6), torch.device("cpu"))
-    assert mask.hidden.sum(1).tolist() == [48 - int(48 * (1 - ratio))] * 5
-    assert len({tuple(row) for row in mask.hidden.tolist()}) == 5
+    assert mask.mask.sum(1).tolist() == [48 - int(48 * (1 - ratio))] * 5
+    assert len({tuple(row) for row in mask.mask.tolist()}) == 5
 
 
 def test_a_range_draws_a_ratio_a_batch() -> None:
     masking = RandomMasking((0.5, 0.9))
     shares = {
-        float(masking(1, (10, 10), torch.device("cpu")).hidden.float().mean()) for _ in range(20)
+        float(masking(1, (10, 10), torch.device("cpu")).mask.float().mean()) for _ in range(20)
     }
     assert len(shares) > 5
     assert 0.5 <= min(shares) < max(shares) <= 0.91
@@ -42,7 +42,7 @@ def test_a_range_draws_a_ratio_a_batch() -> None:
 
 def test_blocks_are_hidden_together() -> None:
     mask = RandomMasking(0.5, block_size=4)(3, (8, 8), torch.device("cpu"))
-    blocks = mask.hidden.reshape(3, 2, 4, 2, 4).float().mean((2, 4))
+    blocks = mask.mask.reshape(3, 2, 4, 2, 4).float().mean((2, 4))
     assert set(blocks.unique().tolist()) == {0.0, 1.0}
 
 
@@ -74,7 +74,7 @@ def test_any_size_and_the_hidden_patches_have_no_say(
     mask = model.masking(2, grid, image.device)
     out = model(image, mask)
     assert out.patches.shape == (2, grid[0] * grid[1], 768)
-    pixels = unpatchify(mask.hidden[..., None].expand(-1, -1, 768), grid)
+    pixels = unpatchify(mask.mask[..., None].expand(-1, -1, 768), grid)
     other = torch.where(pixels, torch.randint_like(image, 0, 255), image)
     torch.testing.assert_close(model(other, mask).patches, out.patches)
 
@@ -92,7 +92,7 @@ def test_only_hidden_patches_are_learned_from() -> None:
 def test_what_is_fixed_does_not_train() -> None:
     model = made().train()
     out = model(torch.randint(0, 255, (2, 3, 64, 48), dtype=torch.uint8))
-    MaskedPixelLoss()(out.patches, patchify(out.image, 16), out.hidden).backward()
+    MaskedPixelLoss()(out.patches, patchify(out.image, 16), out.mask).backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None]
     assert idle == ["backbone.pos_embed"]
     assert "decoder.pos_embed" not in dict(model.named_parameters())
@@ -126,6 +126,6 @@ def test_a_generator_repeats_its_masks() -> None:
         masking(2, (6, 5), torch.device("cpu"), generator=torch.Generator().manual_seed(3))
         for _ in range(2)
     )
-    assert torch.equal(first.hidden, second.hidden)
+    assert torch.equal(first.mask, second.mask)
     fixed = masking(2, (6, 5), torch.device("cpu"), ratio=0.6)
-    assert fixed.hidden.sum(1).tolist() == [18, 18]
+    assert fixed.mask.sum(1).tolist() == [18, 18]

@@ -68,7 +68,7 @@ def test_features_lie_on_the_grid_of_patches() -> None:
 
 def test_a_class_token_stands_before_the_patches() -> None:
     model = small(class_token=True)
-    assert model.forward_tokens(torch.zeros(1, 3, 64, 48)).shape == (1, 13, 16)
+    assert model.encode(model.embed(torch.zeros(1, 3, 64, 48))).shape == (1, 13, 16)
     assert model(torch.zeros(1, 3, 64, 48)).shape == (1, 16, 4, 3)
 
 

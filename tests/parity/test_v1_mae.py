@@ -13,8 +13,8 @@ from sapiens_lab.losses.pretrain import MaskedPixelLoss, normalize_patches
 from sapiens_lab.models.mae import MaskedAutoencoder, patchify
 from sapiens_lab.models.masking import mask_by_noise
 from sapiens_lab.models.vit import SIZES, ViT, vit
+from sapiens_lab.weights.families.sapiens_v1 import DENSE_KEYS, to_official
 from sapiens_lab.weights.load import load_weights
-from sapiens_lab.weights.names import to_official, to_ours
 
 
 @torch.no_grad()
@@ -38,14 +38,14 @@ def test_every_step_equals_the_official_one(goldens: Path, config: dict[str, Any
     assert not report.unused
     io = load_file(goldens / "mae_io.safetensors")
     mask = mask_by_noise(io["noise"], ratio=config["mask_ratio"])
-    torch.testing.assert_close(mask.hidden.float(), io["mask"])
-    torch.testing.assert_close(mask.restore, io["ids_restore"])
+    torch.testing.assert_close(mask.mask.float(), io["mask"])
+    torch.testing.assert_close(mask.ids_restore, io["ids_restore"])
     latent = model.encode(io["image"], mask)
     preds = model.decoder(latent, mask, backbone.grid)
     patches = patchify(io["image"], config["patch_size"])
     for ours, name in ((latent, "latent"), (preds, "pred"), (normalize_patches(patches), "target")):
         assert (ours - io[name]).abs().max() < 1e-5, name
-    loss = MaskedPixelLoss()(preds, patches, mask.hidden)
+    loss = MaskedPixelLoss()(preds, patches, mask.mask)
     assert abs(float(loss) - float(io["loss"])) < 1e-5
 
 
@@ -56,9 +56,9 @@ def test_the_released_sizes_have_the_official_tensors(size: Any) -> None:
         backbone = vit(size, image_size=(1024, 1024), class_token=True)
         state = MaskedAutoencoder(backbone).state_dict()
     width, layers = SIZES[size].embed_dim, SIZES[size].num_layers
-    shapes = {to_official(name, pose=False): tuple(value.shape) for name, value in state.items()}
-    assert None not in shapes
-    assert all(to_ours(str(name)) in state for name in shapes)
+    official = to_official(state, pose=False)
+    shapes = {name: tuple(value.shape) for name, value in official.items()}
+    assert all(DENSE_KEYS.to_ours(name) in state for name in shapes)
     assert len(shapes) == 12 * layers + 6 + 12 * 8 + 8
     assert shapes["backbone.pos_embed"] == (1, 4097, width)
     assert shapes["neck.decoder_pos_embed"] == (1, 4097, 512)

@@ -10,7 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from sapiens_lab.training import lora
+from sapiens_lab.models.lora import lora_scale, merge_lora
+from sapiens_lab.training.freeze import tune_head, tune_last
+from sapiens_lab.training.lora import tune_lora
+from sapiens_lab.training.memory import activations
 from sapiens_lab.training.optim import adamw
 from tests.command import Commands, numbers
 from tests.weights.test_load import made, same
@@ -37,9 +40,9 @@ def saved_values(model: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("apply", "trained"),
     [
-        (lora.tune_head, {"head"}),
-        (partial(lora.tune_last, num_layers=1), {"head", "backbone.layers.1", "backbone.norm"}),
-        (lora.tune_lora, {"head", "backbone.layers.0", "backbone.layers.1"}),
+        (tune_head, {"head"}),
+        (partial(tune_last, num_layers=1), {"head", "backbone.layers.1", "backbone.norm"}),
+        (tune_lora, {"head", "backbone.layers.0", "backbone.layers.1"}),
     ],
 )
 def test_only_what_should_train_changes(
@@ -55,7 +58,7 @@ def test_only_what_should_train_changes(
     changed = {n for n, v in model.state_dict().items() if not torch.equal(v, before[n])}
     places = {".".join(n.split(".")[: 3 if "layers" in n else 2]) for n in changed}
     assert {p if p.startswith("backbone") else "head" for p in places} == trained
-    if apply is lora.tune_lora:
+    if apply is tune_lora:
         assert all("lora_" in name for name in changed if name.startswith("backbone"))
 
 
@@ -63,28 +66,28 @@ def test_frozen_layers_keep_nothing_for_a_backward_pass() -> None:
     full, last, head = (saved_values(m.train()) for m in _three())
     assert head < last < full
     alone = made()
-    lora.tune_head(alone)
+    tune_head(alone)
     features = alone.backbone(alone.normalize(IMAGE))
     assert not features.requires_grad
 
 
 def _three() -> list[Any]:
     models = [made() for _ in range(3)]
-    lora.tune_last(models[1], num_layers=1)
-    lora.tune_head(models[2])
+    tune_last(models[1], num_layers=1)
+    tune_head(models[2])
     return models
 
 
 @torch.no_grad()
 def test_adapters_change_nothing_at_first_and_fold_away() -> None:
     plain, adapted = made(seed=1), made(seed=1)
-    lora.tune_lora(adapted, rank=3, alpha=6.0, targets=("qkv", "fc2"))
+    tune_lora(adapted, rank=3, alpha=6.0, targets=("qkv", "fc2"))
     assert same(plain, adapted)
     for name, parameter in adapted.named_parameters():
         if "lora_b" in name:
             parameter.normal_()
     assert not same(plain, adapted)
-    merged = lora.merge_lora(adapted.state_dict(), scale=lora.lora_scale(adapted) or 0)
+    merged = merge_lora(adapted.state_dict(), scale=lora_scale(adapted) or 0)
     assert set(merged) == set(plain.state_dict())
     plain.load_state_dict(merged)
     expected, found = adapted.eval()(IMAGE), plain.eval()(IMAGE)
@@ -94,9 +97,9 @@ def test_adapters_change_nothing_at_first_and_fold_away() -> None:
 @pytest.mark.parametrize(
     ("apply", "message"),
     [
-        (partial(lora.tune_last, num_layers=3), "has 2 blocks"),
-        (partial(lora.tune_lora, rank=0), "rank=0"),
-        (partial(lora.tune_lora, targets=("query",)), r"\['query'\]: a block has"),
+        (partial(tune_last, num_layers=3), "has 2 blocks"),
+        (partial(tune_lora, rank=0), "rank=0"),
+        (partial(tune_lora, targets=("query",)), r"\['query'\]: a block has"),
     ],
 )
 def test_impossible_choices_are_named(apply: Callable[[nn.Module], None], message: str) -> None:
@@ -107,11 +110,11 @@ def test_impossible_choices_are_named(apply: Callable[[nn.Module], None], messag
 @pytest.mark.parametrize("checkpointed", [False, True])
 def test_the_estimate_of_activations_is_near(checkpointed: bool) -> None:
     model = made(width=64, activation_checkpointing=checkpointed).train()
-    estimate = len(IMAGE) * lora._activations(model, (64, 48))
+    estimate = len(IMAGE) * activations(model, (64, 48))
     assert estimate == pytest.approx(saved_values(model), rel=0.35)
 
 
-@pytest.mark.parametrize("mode", ["head", "last_n lora.num_layers=1", "lora"])
+@pytest.mark.parametrize("mode", ["head", "last_n tune.num_layers=1", "lora"])
 def test_the_command_tunes_evaluates_and_exports(
     commands: Commands, mode: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,9 +57,16 @@ def test_frozen_parameters_are_in_no_group() -> None:
         optim.adamw(model, lr=1.0)
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto", "resnet10t"])
-def test_timm_encoders_have_every_parameter_once(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("vit_tiny_patch16_224", 14),
+        ("convnext_atto", 14),
+        ("swin_tiny_patch4_window7_224", 14),
+        ("resnet10t", 6),
+    ],
+)
+def test_timm_encoders_have_every_parameter_once(name: str, layers: int) -> None:
     model = made_model(TimmEncoder(name, image_size=(64, 64)))
     found = scales(optim.adamw(model, lr=1.0, layer_decay=0.9), model)
-    if name != "resnet10t":  # a network without numbered blocks learns evenly
-        assert len({lr for lr, _ in found.values()}) > 5
+    assert len({lr for lr, _ in found.values()}) == layers  # embeddings, blocks, head

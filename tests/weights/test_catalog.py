@@ -24,7 +24,8 @@ from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.models.vit import SIZES
 from sapiens_lab.weights import hub
-from sapiens_lab.weights.catalog import Card, find_card, list_models
+from sapiens_lab.weights.catalog import find_release, list_models
+from sapiens_lab.weights.families import Release
 
 
 @pytest.fixture(autouse=True)
@@ -54,19 +55,19 @@ def refusal(kind: type[Exception], status: int) -> Exception:
     return kind("no", response=httpx.Response(status, request=request))  # type: ignore[call-arg]
 
 
-def test_every_card_is_complete() -> None:
-    cards = list_models()
-    assert len(cards) == 26
-    assert len({card.name for card in cards}) == 26
-    for card in cards:
-        assert f"sapiens_{card.size}" in SIZES
-        assert card.file.startswith(f"sapiens_{card.size}_")
-        assert card.patch_padding == (2 if card.task in ("pose", "normal") else 0)
-        assert card.license == "CC-BY-NC-4.0"
-        if card.task == "pose":
-            assert Skeleton.load(str(card.outputs)).num_keypoints in (17, 133, 308)
-        elif card.task == "segmentation":
-            assert Parts.load(str(card.outputs)).num_classes == 28
+def test_every_release_is_complete() -> None:
+    releases = list_models()
+    assert len(releases) == 26
+    assert len({release.name for release in releases}) == 26
+    for release in releases:
+        assert f"sapiens_{release.size}" in SIZES
+        assert release.file.startswith(f"sapiens_{release.size}_")
+        assert release.patch_padding == (2 if release.task in ("pose", "normal") else 0)
+        assert release.license == "CC-BY-NC-4.0"
+        if release.task == "pose":
+            assert Skeleton.load(str(release.outputs)).num_keypoints in (17, 133, 308)
+        elif release.task == "segmentation":
+            assert Parts.load(str(release.outputs)).num_classes == 28
 
 
 def test_a_name_is_fetched_and_its_license_said_once(
@@ -77,9 +78,9 @@ def test_a_name_is_fetched_and_its_license_said_once(
     calls = answer(monkeypatch, file)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            path, card = hub.locate("sapiens-pose-0.3b")
+            path, release = hub.locate("sapiens-pose-0.3b")
     assert path == file
-    assert card == find_card("sapiens-pose-0.3b")
+    assert release == find_release("sapiens-pose-0.3b")
     expected = ("facebook/sapiens-pose-0.3b", "sapiens_0.3b_goliath_best_goliath_AP_573.pth")
     assert calls == [expected, expected]
     assert caplog.text.count("CC-BY-NC-4.0") == 1
@@ -88,7 +89,7 @@ def test_a_name_is_fetched_and_its_license_said_once(
 def test_a_local_file_of_a_released_name_is_known(tmp_path: Path) -> None:
     path = tmp_path / "sapiens_1b_render_people_epoch_88_torchscript.pt2"
     path.touch()
-    assert hub.locate(path)[1] == find_card("sapiens-depth-1b")
+    assert hub.locate(path)[1] == find_release("sapiens-depth-1b")
 
 
 @pytest.mark.parametrize(
@@ -112,14 +113,14 @@ def test_a_refusal_says_where_to_go(
 
 def test_no_room_is_said_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, OSError(errno.ENOSPC, "full"))
-    card = find_card("sapiens-depth-2b")
-    assert card is not None
+    release = find_release("sapiens-depth-2b")
+    assert release is not None
     with pytest.raises(OSError, match=r"no room left.*HF_HOME"):
-        hub.fetch(card)
+        hub.fetch(release)
     usage = shutil.disk_usage(".")._replace(free=10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OSError, match=r"8\.6 GB .* has 1\.0 GB left"):
-        hub.fetch(card)
+        hub.fetch(release)
 
 
 def test_another_file_than_the_released_one_is_refused(
@@ -128,9 +129,9 @@ def test_another_file_than_the_released_one_is_refused(
     file = tmp_path / "weights.pth"
     file.write_bytes(b"other")
     answer(monkeypatch, file)
-    card: Card = replace(list_models()[0], sha256="0" * 64)
+    release: Release = replace(list_models()[0], sha256="0" * 64)
     with pytest.raises(ValueError, match="checksum"):
-        hub.fetch(card)
+        hub.fetch(release)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 from sapiens_lab.models.heads import DeconvHead
+from sapiens_lab.models.pos_embed import grid_of_patches
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.vit import ViT
-from sapiens_lab.weights.architecture import grid_of
+from sapiens_lab.weights.families.sapiens_v1 import DENSE_KEYS, POSE_KEYS, to_official
 from sapiens_lab.weights.files import read_weights
 from sapiens_lab.weights.load import load_weights
 from sapiens_lab.weights.model import save_model
-from sapiens_lab.weights.names import to_official, to_ours
 
 
 def made(
@@ -44,7 +44,7 @@ def made(
 
 
 def official(model: Sapiens) -> OrderedDict[str, torch.Tensor]:
-    return OrderedDict((str(to_official(k, pose=True)), v) for k, v in model.state_dict().items())
+    return OrderedDict(to_official(model.state_dict(), pose=True))
 
 
 def same(a: Sapiens, b: Sapiens) -> bool:
@@ -103,7 +103,7 @@ def test_another_number_of_keypoints_gets_a_new_last_layer(tmp_path: Path) -> No
     assert report.initialized == ["head.out.weight", "head.out.bias"]
     assert torch.equal(target.head.deconvs[0].weight, source.head.deconvs[0].weight)  # type: ignore[union-attr,index]
     assert "newly initialized: head.out.weight" in str(report)
-    with pytest.raises(ValueError, match="decoder"):
+    with pytest.raises(ValueError, match="the head in"):
         load_weights(target, tmp_path / "file.pth", head="keep")
 
 
@@ -119,10 +119,10 @@ def test_positions_move_to_the_models_grid(tmp_path: Path) -> None:
     torch.save(made(seed=1).state_dict(), tmp_path / "file.pth")
     target = made(seed=2, image_size=(96, 96))
     assert load_weights(target, tmp_path / "file.pth").resized == ["backbone.pos_embed"]
-    assert grid_of(48) == (8, 6)
-    assert grid_of(4096) == (64, 64)
-    assert grid_of(3072) == (64, 48)
-    assert grid_of(50) is None
+    assert grid_of_patches(48) == (8, 6)
+    assert grid_of_patches(4096) == (64, 64)
+    assert grid_of_patches(3072) == (64, 48)
+    assert grid_of_patches(50) is None
 
 
 @pytest.mark.parametrize("options", [{"width": 32}, {"patch_size": 8}])
@@ -153,22 +153,27 @@ def test_missing_and_empty_files_are_named(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_official_stay_unknown() -> None:
+    to_ours = DENSE_KEYS.to_ours
     assert to_ours("backbone.layers.3.ffn.layers.0.0.bias") == "backbone.layers.3.mlp.fc1.bias"
     assert to_ours("decode_head.deconv_layers.9.weight") == "head.deconvs.3.weight"
+    assert POSE_KEYS.to_ours("head.final_layer.bias") == "head.out.bias"
     assert to_ours("backbone.layers.3.norm1.weight") is None
     assert to_ours("neck.decoder_blocks.1.ln2.bias") == "decoder.layers.1.norm2.bias"
     assert to_ours("neck.unknown") is None
-    assert to_official("head.convs.1.bias", pose=False) == "decode_head.conv_layers.3.bias"
+    assert DENSE_KEYS.to_theirs("head.convs.1.bias") == "decode_head.conv_layers.3.bias"
+    with pytest.raises(ValueError, match=r"no official name: head\.heads"):
+        to_official({"head.heads.pose.out.bias": torch.zeros(1)}, pose=True)
 
 
 def test_outputs_that_both_sides_know_are_copied_by_name(tmp_path: Path) -> None:
     source, target = made(3, seed=1), made(4, seed=2)
-    task = {"name": "pose", "describes": {"skeleton": ["nose", "tail", "paw"]}}
+    task = {"name": "pose", "meaning": {"skeleton": ["nose", "tail", "paw"]}}
     folder = save_model(source, tmp_path / "export", task=task)
     before = target.head.out.weight.clone()
     names = ["paw", "horn", "nose", "wing"]
     report = load_weights(target, folder, head="by_name", outputs=names)
     assert report.by_name == ["paw", "nose"]
+    assert report.new_outputs == ["horn", "wing"]
     theirs, ours = source.head.out.weight, target.head.out.weight
     torch.testing.assert_close(ours[0], theirs[2])
     torch.testing.assert_close(ours[2], theirs[0])

@@ -16,18 +16,19 @@ from sapiens_lab.commands.weights import main
 from sapiens_lab.models.heads import DeconvHead, MultiHead
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
+from sapiens_lab.models.spec import build
 from sapiens_lab.models.timm_encoder import TimmEncoder
 from sapiens_lab.models.vit import SIZES, ViT, vit
-from sapiens_lab.weights.architecture import read_architecture
+from sapiens_lab.weights.families import Hints
+from sapiens_lab.weights.families.sapiens_v1 import FAMILY, to_official
 from sapiens_lab.weights.model import load_model, save_model
-from sapiens_lab.weights.names import to_official
 from tests.weights.test_load import made, official, same
 
 IMAGE = torch.randint(0, 255, (1, 3, 64, 48), dtype=torch.uint8)
 
 
 def write_official(path: Path, model: Sapiens, *, pose: bool = True) -> Path:
-    state = OrderedDict((str(to_official(k, pose=pose)), v) for k, v in model.state_dict().items())
+    state = OrderedDict(to_official(model.state_dict(), pose=pose))
     torch.save({"state_dict": state, "meta": {}}, path)
     return path
 
@@ -95,7 +96,7 @@ def timm() -> Sapiens:
 @torch.no_grad()
 def test_an_export_comes_back_whole(tmp_path: Path, make: Any) -> None:
     source = make().eval()
-    folder = save_model(source, tmp_path / "export", task={"name": "pose", "license": "X"})
+    folder = save_model(source, tmp_path / "export", task={"name": "pose"}, license="X")
     for place in (folder, folder / "model.safetensors"):
         model = load_model(place)
         expected, found = source(IMAGE), model(IMAGE)
@@ -122,10 +123,12 @@ def test_the_released_sizes_are_read_off_their_shapes(size: Any) -> None:
                 d, out_channels=308, deconv_channels=[768] * 2, conv_channels=[768] * 2
             ),
         )
-        shape = read_architecture(model.state_dict(), patch_padding=2)
-        again = shape.build()
-    assert shape.num_heads == SIZES[size].num_heads
-    assert shape.image_size == (1024, 768)
+        file = FAMILY.recognize(to_official(model.state_dict(), pose=True))
+        assert file is not None
+        spec = file.describe(None, Hints()).model
+        again = build(spec)
+        assert again.spec() == model.spec()
+    assert spec["backbone"]["num_heads"] == SIZES[size].num_heads
     shapes = {k: v.shape for k, v in model.state_dict().items()}
     assert {k: v.shape for k, v in again.state_dict().items()} == shapes
 
@@ -199,7 +202,10 @@ def test_one_model_through_four_containers(tmp_path: Path) -> None:
     save_file(dict(official(source)), tmp_path / "c.safetensors")
     save_model(source, tmp_path / "d", task={"name": "pose"})
     for name in ("a.pth", "b.pt2", "c.safetensors", "d"):
-        assert same(load_model(tmp_path / name, num_heads=2, task="pose"), source), name
+        num_heads = None if name == "d" else 2  # an export says it itself
+        assert same(load_model(tmp_path / name, num_heads=num_heads, task="pose"), source), name
+    with pytest.raises(ValueError, match="says itself how its model is built; leave out num_heads"):
+        load_model(tmp_path / "d", num_heads=2)
 
 
 def test_the_public_names_are_imported_when_they_are_used() -> None:
@@ -229,7 +235,8 @@ def test_every_released_shape_has_the_official_tensors(size: Any, task: str) -> 
             ),
         )
     pose = task == "pose"
-    shapes = {to_official(k, pose=pose): tuple(v.shape) for k, v in model.state_dict().items()}
+    state = to_official(model.state_dict(), pose=pose)
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
     width, layers = SIZES[size].embed_dim, SIZES[size].num_layers
     head, last = ("head", "final_layer") if pose else ("decode_head", "conv_seg")
     assert len(shapes) == 12 * layers + 5 + count

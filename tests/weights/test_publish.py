@@ -31,13 +31,13 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> type[Hub]:
     return Hub
 
 
-def export(folder: Path, **task: Any) -> Path:
-    card = {"name": "pose", "describes": {"skeleton": ["nose", "tail"]}, **task}
-    return save_model(made(), folder / "export", task=card)
+def export(folder: Path, license: str | None = None, origin: str | None = None) -> Path:
+    task = {"name": "pose", "meaning": {"skeleton": ["nose", "tail"]}}
+    return save_model(made(), folder / "export", task=task, license=license, origin=origin)
 
 
 def test_an_export_is_published_privately_with_a_card(tmp_path: Path, hub: type[Hub]) -> None:
-    folder = export(tmp_path, license="CC-BY-NC-4.0", weights="sapiens-pose-0.3b")
+    folder = export(tmp_path, license="CC-BY-NC-4.0", origin="sapiens-pose-0.3b")
     assert publish.push_to_hub(folder, "me/dog-pose") == "https://huggingface.co/me/dog-pose"
     assert hub.calls[0] == ("me/dog-pose", {"private": True, "exist_ok": True})
     assert hub.calls[1][1]["allow_patterns"] == ["config.json", "model.safetensors", "README.md"]
@@ -56,7 +56,7 @@ def test_a_license_is_never_dropped(tmp_path: Path, hub: type[Hub]) -> None:
     (folder / "README.md").write_text("my own card")
     with pytest.raises(ValueError, match="does not name the license"):
         publish.push_to_hub(folder, "me/x")
-    unknown = export(tmp_path / "other", weights="mine.pth")
+    unknown = export(tmp_path / "other", origin="mine.pth")
     with pytest.raises(ValueError, match=r"started from mine\.pth\); give license="):
         publish.push_to_hub(unknown, "me/x")
     publish.push_to_hub(unknown, "me/x", license="mit")
