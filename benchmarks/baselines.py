@@ -62,17 +62,19 @@ def constant_output(task: Task, batches: list[Batch]) -> Tensor:
     if isinstance(task, SegmentationTask):
         counts = torch.zeros(task.parts.num_classes, *batches[0].image.shape[-2:])
         for batch in batches:
-            assert batch.labels is not None
-            known = batch.labels < task.parts.num_classes
+            labels = batch["labels"]
+            known = labels < task.parts.num_classes
             one_hot = torch.nn.functional.one_hot(
-                batch.labels.where(known, 0).long(), task.parts.num_classes
+                labels.where(known, 0).long(), task.parts.num_classes
             )
             counts += (one_hot * known[..., None]).sum(0).permute(2, 0, 1)
         return counts[None]
     if isinstance(task, DepthTask):
-        return _mean_map([(relative_depth(b.depth, b.depth_valid), b.depth_valid) for b in batches])
+        return _mean_map(
+            [(relative_depth(b["depth"], b["depth_valid"]), b["depth_valid"]) for b in batches]
+        )
     if isinstance(task, NormalTask):
-        return _mean_map([(b.normal, b.normal_valid) for b in batches])
+        return _mean_map([(b["normal"], b["normal_valid"]) for b in batches])
     raise ValueError(f"no constant answer for {type(task).__name__}")
 
 
@@ -85,8 +87,8 @@ def _mean_map(maps: list[tuple[Any, Any]]) -> Tensor:
 
 
 def _mean_pose(batches: list[Batch]) -> Tensor:
-    keypoints = torch.cat([b.keypoints for b in batches])  # type: ignore[misc]  # pose has them
-    seen = torch.cat([b.visible for b in batches]) > 0  # type: ignore[misc]  # the same
+    keypoints = torch.cat([b["keypoints"] for b in batches])
+    seen = torch.cat([b["keypoints_visible"] for b in batches]) > 0
     mean = (keypoints * seen[..., None]).sum(0) / seen.sum(0).clamp(min=1)[:, None]
     height, width = batches[0].image.shape[-2:]
     codec = HeatmapCodec((height, width), heatmap_size=(height // 4, width // 4), sigma=1.5)

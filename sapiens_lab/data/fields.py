@@ -1,13 +1,13 @@
-"""The annotations of a person, and how a change of the image moves each one.
+"""The image and its annotations: how each moves with the image, and how it enters a batch.
 
-Every field is a value with one method, ``warp(matrix, size)``: ``matrix (2, 3)`` maps source to
-output pixels and ``size`` is the output (height, width). A matrix with negative determinant is a
-flip: it also exchanges what is named left and right. A new modality is one more class here.
+An annotation is a ``Field``. Its class is all that is said about it: samples, transforms, batches
+and ground truth go through the protocol, so a new modality is one class, here or anywhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,33 @@ _NO_PAIRS = (
     "a flipped {what} has left and right exchanged, but its left/right pairs are not known; "
     "name them in the {source}, or take the flip out of the transforms"
 )
+
+
+class Field(Protocol):
+    """An annotation of an image, under a name in ``Sample.fields``."""
+
+    @property
+    def can_flip(self) -> bool:
+        """Whether it is known what left and right become under a horizontal flip."""
+
+    def warp(self, matrix: Matrix, size: tuple[int, int]) -> Field:
+        """Return the annotation of the warped image.
+
+        Args:
+            matrix: ``(2, 3)``, source to output pixels. A negative determinant is a flip, which
+                also exchanges what is named left and right.
+            size: (height, width) of the output.
+        """
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return what a batch holds of one sample, channels first, by name.
+
+        Stacked over the samples in the input frame they are ``Batch.tensors``; of one sample in
+        the source frame they are its ground truth.
+
+        Args:
+            name: of the field: a depth map called ``depth`` gives ``depth`` and ``depth_valid``.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +160,15 @@ class Keypoints:
             raise ValueError(_NO_PAIRS.format(what="skeleton", source="skeleton's YAML"))
         return replace(self, xy=xy[self.flip_indices], visible=self.visible[self.flip_indices])
 
+    @property
+    def can_flip(self) -> bool:
+        """Whether the left/right pairs are known."""
+        return self.flip_indices is not None
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return ``(K, 2)`` float32 and, as ``<name>_visible``, ``(K,)`` uint8."""
+        return {name: self.xy, f"{name}_visible": self.visible}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelMap:
@@ -159,10 +195,21 @@ class LabelMap:
         table[: len(self.flip_indices)] = self.flip_indices
         return replace(self, ids=table[ids])
 
+    @property
+    def can_flip(self) -> bool:
+        """Whether the left/right pairs are known."""
+        return self.flip_indices is not None
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return ``(H, W)`` uint8."""
+        return {name: self.ids}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthMap:
-    """Distance along the viewing axis."""
+    """Distance along the viewing axis; a value that is not finite is invalid."""
+
+    can_flip: ClassVar[bool] = True
 
     depth: NDArray[np.float32]  # (H, W), larger is farther; in meters where the source is metric
     valid: NDArray[np.bool_]  # (H, W)
@@ -171,13 +218,22 @@ class DepthMap:
         """Take the nearest pixel; what lies outside the image is invalid."""
         return DepthMap(
             depth=geometry.warp(self.depth, matrix, size, nearest=True),
-            valid=_warp_mask(self.valid, matrix, size),
+            valid=warp_mask(self.valid, matrix, size),
         )
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return ``(1, H, W)`` float32 and, as ``<name>_valid``, ``(1, H, W)`` bool."""
+        return masked_arrays(name, self.depth[None], self.valid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NormalMap:
-    """Direction of the surface in the camera's frame: x right, y down, z away from the viewer."""
+    """Direction of the surface in the camera's frame: x right, y down, z away from the viewer.
+
+    A direction that is not finite is invalid.
+    """
+
+    can_flip: ClassVar[bool] = True
 
     normal: NDArray[np.float32]  # (H, W, 3) unit length where valid
     valid: NDArray[np.bool_]  # (H, W)
@@ -187,9 +243,28 @@ class NormalMap:
         normal = geometry.warp(self.normal, matrix, size, nearest=True)
         turn = np.eye(3, dtype=np.float32)
         turn[:2, :2] = geometry.rotation_part(matrix)
-        return NormalMap(normal=normal @ turn.T, valid=_warp_mask(self.valid, matrix, size))
+        return NormalMap(normal=normal @ turn.T, valid=warp_mask(self.valid, matrix, size))
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return ``(3, H, W)`` float32 and, as ``<name>_valid``, ``(1, H, W)`` bool."""
+        return masked_arrays(name, self.normal.transpose(2, 0, 1), self.valid)
 
 
-def _warp_mask(mask: NDArray[np.bool_], matrix: Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
+def masked_arrays(
+    name: str, values: NDArray[np.float32], valid: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """Return values ``(C, H, W)`` and, as ``<name>_valid``, where they count ``(1, H, W)``.
+
+    Files hold NaN and infinity where nothing was measured, whatever the mask beside them says: a
+    pixel with such a value is invalid, and its values are 0.
+    """
+    finite = np.isfinite(values).all(0)
+    if not finite.all():
+        values = np.where(finite, values, np.float32(0))
+    return {name: values, f"{name}_valid": (valid & finite)[None]}
+
+
+def warp_mask(mask: NDArray[np.bool_], matrix: Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Warp a mask ``(H, W)`` to the nearest pixel; what lies outside the image is false."""
     pixels = geometry.warp(mask.view(np.uint8), matrix, size, nearest=True)
     return pixels.view(np.bool_)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sapiens_lab import geometry
-from sapiens_lab.data.fields import DepthMap, EncodedImage, Image, Keypoints, LabelMap, NormalMap
+from sapiens_lab.data.fields import (
+    DepthMap,
+    EncodedImage,
+    Field,
+    Image,
+    Keypoints,
+    LabelMap,
+    NormalMap,
+)
 from sapiens_lab.geometry import Matrix
+
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,18 +47,15 @@ class Meta:
 class Sample:
     """One person: an image and its annotations, all in the same frame.
 
-    Geometric transforms multiply ``meta.matrix`` and move ``bbox``; the other fields stay in the
+    Geometric transforms multiply ``meta.matrix`` and move ``bbox``; image and fields stay in the
     source frame until ``Warp`` samples them.
     """
 
     image: Image | EncodedImage
     bbox: NDArray[np.float32]  # (4,) xyxy, already moved by meta.matrix
     meta: Meta
-    keypoints: Keypoints | None = None
-    labels: LabelMap | None = None
-    depth: DepthMap | None = None
-    normal: NormalMap | None = None
-    source: Sample | None = None  # before ``Warp``: dense predictions are measured there
+    fields: dict[str, Field] = field(default_factory=dict)  # the annotations, by name
+    gt: dict[str, Field] | None = None  # the same before ``Warp``, where a task measures there
 
     def move(self, matrix: Matrix, bbox: NDArray[np.float32] | None = None) -> Sample:
         """Plan one more geometric step; ``bbox`` is the box after it (default: unchanged)."""
@@ -58,8 +65,36 @@ class Sample:
     @property
     def can_flip(self) -> bool:
         """Whether every annotation knows what its left and right become under a horizontal flip."""
-        swaps = (self.keypoints, self.labels)
-        return all(item is None or item.flip_indices is not None for item in swaps)
+        return all(item.can_flip for item in self.fields.values())
+
+    @property
+    def keypoints(self) -> Keypoints | None:
+        """The field ``keypoints``."""
+        return self._get("keypoints", Keypoints)
+
+    @property
+    def labels(self) -> LabelMap | None:
+        """The field ``labels``."""
+        return self._get("labels", LabelMap)
+
+    @property
+    def depth(self) -> DepthMap | None:
+        """The field ``depth``."""
+        return self._get("depth", DepthMap)
+
+    @property
+    def normal(self) -> NormalMap | None:
+        """The field ``normal``."""
+        return self._get("normal", NormalMap)
+
+    def _get(self, name: str, kind: type[F]) -> F | None:
+        value = self.fields.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(
+                f"the field {name!r} of {self.meta.path} is a {type(value).__name__}; a "
+                f"{kind.__name__} has that name: choose another"
+            )
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +104,33 @@ class Dropped:
     index: int  # in the dataset
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """The maps of one sample at the size of its source image, against which it is measured."""
-
-    labels: Tensor | None = None  # (H, W) uint8
-    depth: Tensor | None = None  # (H, W) float32
-    depth_valid: Tensor | None = None  # (H, W) bool
-    normal: Tensor | None = None  # (3, H, W) float32
-    normal_valid: Tensor | None = None  # (H, W) bool
-
-
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """``B`` samples as tensors. A field that the data set does not have is ``None``."""
+    """``B`` samples as tensors.
+
+    ``batch["depth"]`` is a tensor of the annotations, ``"depth" in batch`` says whether there is
+    one. What each field puts in, and in which shape, is said by its ``arrays``:
+
+    - ``keypoints (B, K, 2)`` float32, input pixels; ``keypoints_visible (B, K)`` uint8
+    - ``labels (B, H, W)`` uint8
+    - ``depth (B, 1, H, W)`` float32; ``depth_valid (B, 1, H, W)`` bool
+    - ``normal (B, 3, H, W)`` float32; ``normal_valid (B, 1, H, W)`` bool
+    """
 
     image: Tensor  # (B, 3, H, W) uint8 RGB
     meta: list[Meta]
-    keypoints: Tensor | None = None  # (B, K, 2) float32, input pixels
-    visible: Tensor | None = None  # (B, K) uint8: 0 unlabeled, 1 hidden, 2 visible
-    labels: Tensor | None = None  # (B, H, W) uint8
-    depth: Tensor | None = None  # (B, 1, H, W) float32
-    depth_valid: Tensor | None = None  # (B, 1, H, W) bool
-    normal: Tensor | None = None  # (B, 3, H, W) float32
-    normal_valid: Tensor | None = None  # (B, 1, H, W) bool
-    truth: list[Truth] | None = None  # at source size, on the CPU; in evaluation only
+    tensors: dict[str, Tensor] = field(default_factory=dict)  # each (B, ...)
+    gt: list[dict[str, Tensor]] | None = None  # a sample's at source size, on the CPU
     dropped: list[int] = field(default_factory=list)  # indices of samples that are missing here
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            given = ", ".join(self.tensors) or "images only"
+            raise ValueError(f"{name!r} is asked for, but the dataset gives {given}")
+        return self.tensors[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
 
     def __len__(self) -> int:
         return len(self.meta)
@@ -107,10 +143,9 @@ class Batch:
         """Page-lock every tensor, so that copies to a GPU overlap with its work."""
         return self._map(lambda tensor: tensor.pin_memory())
 
-    def _map(self, function: Any) -> Batch:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {k: function(v) for k, v in values.items() if isinstance(v, Tensor)}
-        return replace(self, **moved)
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        tensors = {name: function(tensor) for name, tensor in self.tensors.items()}
+        return replace(self, image=function(self.image), tensors=tensors)
 
 
 def collate(items: Sequence[Sample | Dropped]) -> Batch:
@@ -126,47 +161,33 @@ def collate(items: Sequence[Sample | Dropped]) -> Batch:
     if not samples:
         image = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
         return Batch(image=image, meta=[], dropped=dropped)
-    batch = Batch(
+    names = _names(samples)
+    rows = [_arrays({name: s.fields[name] for name in names}) for s in samples]
+    gts = [s.gt for s in samples if s.gt is not None]
+    return Batch(
         image=_stack([s.image.pixels.transpose(2, 0, 1) for s in samples]),
         meta=[s.meta for s in samples],
+        tensors={name: _stack([row[name] for row in rows]) for name in rows[0]},
+        gt=[_to_tensors(_arrays(gt)) for gt in gts] if gts else None,
         dropped=dropped,
     )
-    if points := _present(samples, "keypoints"):
-        batch.keypoints = _stack([p.xy for p in points])
-        batch.visible = _stack([p.visible for p in points])
-    if labels := _present(samples, "labels"):
-        batch.labels = _stack([m.ids for m in labels])
-    if depths := _present(samples, "depth"):
-        batch.depth = _stack([m.depth[None] for m in depths])
-        batch.depth_valid = _stack([m.valid[None] for m in depths])
-    if normals := _present(samples, "normal"):
-        batch.normal = _stack([m.normal.transpose(2, 0, 1) for m in normals])
-        batch.normal_valid = _stack([m.valid[None] for m in normals])
-    if sources := _present(samples, "source"):
-        batch.truth = [_truth(source) for source in sources]
-    return batch
 
 
-def _truth(source: Sample) -> Truth:
-    maps: dict[str, Tensor] = {}
-    if source.labels is not None:
-        maps["labels"] = torch.from_numpy(source.labels.ids)
-    if source.depth is not None:
-        maps["depth"] = torch.from_numpy(source.depth.depth)
-        maps["depth_valid"] = torch.from_numpy(source.depth.valid)
-    if source.normal is not None:
-        planes = np.ascontiguousarray(source.normal.normal.transpose(2, 0, 1))
-        maps["normal"] = torch.from_numpy(planes)
-        maps["normal_valid"] = torch.from_numpy(source.normal.valid)
-    return Truth(**maps)
+def _names(samples: Sequence[Sample]) -> list[str]:
+    """Return the names of the fields that all samples have."""
+    names = list(dict.fromkeys(name for sample in samples for name in sample.fields))
+    for name in names:
+        if missing := [s.meta.path for s in samples if name not in s.fields]:
+            raise ValueError(f"these samples have no {name} while others do: {missing[:5]}")
+    return names
 
 
-def _present(samples: Sequence[Sample], name: str) -> list[Any]:
-    values = [getattr(sample, name) for sample in samples]
-    missing = [s.meta.path for s, value in zip(samples, values, strict=True) if value is None]
-    if missing and len(missing) < len(samples):
-        raise ValueError(f"these samples have no {name} while others do: {missing[:5]}")
-    return [] if missing else values
+def _arrays(fields: Mapping[str, Field]) -> dict[str, NDArray[Any]]:
+    return {key: array for name, item in fields.items() for key, array in item.arrays(name).items()}
+
+
+def _to_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {k: torch.from_numpy(np.ascontiguousarray(array)) for k, array in arrays.items()}
 
 
 def _stack(arrays: Sequence[NDArray[Any]]) -> Tensor:

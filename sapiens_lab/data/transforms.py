@@ -161,11 +161,8 @@ class Warp:
             image=sample.image.warp(
                 matrix, size, antialias=self.antialias, replicate_edge=self.replicate_edge
             ),
-            keypoints=sample.keypoints and sample.keypoints.warp(matrix, size),
-            labels=sample.labels and sample.labels.warp(matrix, size),
-            depth=sample.depth and sample.depth.warp(matrix, size),
-            normal=sample.normal and sample.normal.warp(matrix, size),
-            source=sample if self.keep_source else None,
+            fields={name: field.warp(matrix, size) for name, field in sample.fields.items()},
+            gt=sample.fields if self.keep_source else None,
         )
 
 

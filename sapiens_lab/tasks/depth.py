@@ -50,11 +50,10 @@ class DepthTask(Task):
 
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compare depth ``(B, 1, h, w)``, brought to the target's size, with the target."""
-        assert batch.depth is not None
-        assert batch.depth_valid is not None
-        target = self._target(batch.depth, batch.depth_valid)
+        valid = batch["depth_valid"]
+        target = self._target(batch["depth"], valid)
         preds = upsample(output, (target.shape[-2], target.shape[-1]))
-        return loss_terms(self.loss(preds, target, batch.depth_valid), "depth")
+        return loss_terms(self.loss(preds, target, valid), "depth")
 
     def average_flipped(self, output: Tensor, flipped: Tensor) -> Tensor:
         """Return the mean depth."""
@@ -70,14 +69,12 @@ class DepthTask(Task):
 
     def update_metrics(self, predictions: Sequence[DepthPrediction], batch: Batch) -> None:
         """Compare with the target at source size."""
-        assert batch.truth is not None
-        for prediction, truth in zip(predictions, batch.truth, strict=True):
-            assert truth.depth is not None
-            assert truth.depth_valid is not None
-            depth, valid = (t.to(prediction.depth.device) for t in (truth.depth, truth.depth_valid))
-            target = self._target(depth[None, None], valid[None, None])[0, 0]
+        assert batch.gt is not None
+        for prediction, gt in zip(predictions, batch.gt, strict=True):
+            depth, valid = (gt[k].to(prediction.depth.device) for k in ("depth", "depth_valid"))
+            target = self._target(depth[None], valid[None])[0, 0]
             for metric in self.each_metric():
-                metric.update(prediction.depth, target, valid)
+                metric.update(prediction.depth, target, valid[0])
 
     def meaning(self) -> dict[str, Any]:
         """Return the kind of depth."""

@@ -31,10 +31,9 @@ class NormalTask(Task):
 
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compare vectors ``(B, 3, h, w)``, brought to the target's size, with the target."""
-        assert batch.normal is not None
-        assert batch.normal_valid is not None
-        preds = upsample(output, (batch.normal.shape[-2], batch.normal.shape[-1]))
-        return loss_terms(self.loss(preds, batch.normal, batch.normal_valid), "normal")
+        target = batch["normal"]
+        preds = upsample(output, (target.shape[-2], target.shape[-1]))
+        return loss_terms(self.loss(preds, target, batch["normal_valid"]), "normal")
 
     def average_flipped(self, output: Tensor, flipped: Tensor) -> Tensor:
         """Return the mean vector; under a horizontal flip x points the other way."""
@@ -50,13 +49,10 @@ class NormalTask(Task):
         ]
 
     def update_metrics(self, predictions: Sequence[NormalPrediction], batch: Batch) -> None:
-        """Compare with the truth at source size."""
-        assert batch.truth is not None
-        for prediction, truth in zip(predictions, batch.truth, strict=True):
-            assert truth.normal is not None
-            assert truth.normal_valid is not None
-            device = prediction.normal.device
+        """Compare with the target at source size."""
+        assert batch.gt is not None
+        for prediction, gt in zip(predictions, batch.gt, strict=True):
+            preds = prediction.normal
+            target, valid = (gt[k].to(preds.device) for k in ("normal", "normal_valid"))
             for metric in self.each_metric():
-                metric.update(
-                    prediction.normal, truth.normal.to(device), truth.normal_valid.to(device)
-                )
+                metric.update(preds, target, valid[0])

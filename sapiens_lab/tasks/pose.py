@@ -78,9 +78,8 @@ class PoseTask(Task):
 
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compare heatmaps ``(B, K, h, w)`` with those of the labeled keypoints."""
-        assert batch.keypoints is not None
-        assert batch.visible is not None
-        target, weight = self._codec(batch, output).encode(batch.keypoints, batch.visible)
+        codec = self._codec(batch, output)
+        target, weight = codec.encode(batch["keypoints"], batch["keypoints_visible"])
         return {"heatmap": self.loss(output, target, weight)}
 
     def average_flipped(self, output: Tensor, flipped: Tensor) -> Tensor:
@@ -152,15 +151,14 @@ def _compare_people(metric: Metric, predictions: Sequence[PosePrediction], batch
 
 
 def _compare_points(metric: Metric, predictions: Sequence[PosePrediction], batch: Batch) -> None:
-    assert batch.keypoints is not None
-    truth = [
+    target = [
         meta.to_source(xy).astype(np.float32)
-        for meta, xy in zip(batch.meta, batch.keypoints.cpu().numpy(), strict=True)
+        for meta, xy in zip(batch.meta, batch["keypoints"].cpu().numpy(), strict=True)
     ]
     metric.update(
         preds=_tensor([p.keypoints for p in predictions], batch),
-        target=_tensor(truth, batch),
-        visible=batch.visible,
+        target=_tensor(target, batch),
+        visible=batch["keypoints_visible"],
         scale=_tensor(
             [np.ptp(meta.bbox.reshape(2, 2), axis=0).max() for meta in batch.meta], batch
         ),

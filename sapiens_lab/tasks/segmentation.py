@@ -68,9 +68,9 @@ class SegmentationTask(Task):
 
     def compute_loss(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compare logits ``(B, C, h, w)``, brought to the labels' size, with the labels."""
-        assert batch.labels is not None
-        logits = upsample(output, (batch.labels.shape[-2], batch.labels.shape[-1]))
-        return loss_terms(self.loss(logits, batch.labels.long()), "cross_entropy")
+        labels = batch["labels"]
+        logits = upsample(output, (labels.shape[-2], labels.shape[-1]))
+        return loss_terms(self.loss(logits, labels.long()), "cross_entropy")
 
     def average_flipped(self, output: Tensor, flipped: Tensor) -> Tensor:
         """Return the mean logits; left and right change places."""
@@ -88,10 +88,9 @@ class SegmentationTask(Task):
 
     def update_metrics(self, predictions: Sequence[PartPrediction], batch: Batch) -> None:
         """Compare class ids at source size."""
-        assert batch.truth is not None
-        for prediction, truth in zip(predictions, batch.truth, strict=True):
-            assert truth.labels is not None
-            labels = truth.labels.to(prediction.labels.device)
+        assert batch.gt is not None
+        for prediction, gt in zip(predictions, batch.gt, strict=True):
+            labels = gt["labels"].to(prediction.labels.device)
             for metric in self.each_metric():
                 metric.update(prediction.labels, labels)
 

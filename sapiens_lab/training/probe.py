@@ -112,8 +112,8 @@ class Probe(Callback):
             probes: list[PartProbe | KeypointProbe] = []
             for features, batch in self._passes("train", trainer, pl_module):
                 if not probes:
-                    probes += [PartProbe()] if batch.labels is not None else []
-                    probes += [KeypointProbe()] if batch.keypoints is not None else []
+                    probes += [PartProbe()] if "labels" in batch else []
+                    probes += [KeypointProbe()] if "keypoints" in batch else []
                 for probe in probes:
                     probe.fit(features, batch)
             solved = [probe.ridge.solve(self.penalty, trainer) for probe in probes]
@@ -248,7 +248,6 @@ class KeypointProbe:
 
     def update(self, responses: Tensor, batch: Batch) -> None:
         """Compare the loudest of ``(B, N, K)`` with the truth."""
-        assert batch.keypoints is not None
         rows, columns = _grid(batch, responses.shape[1])
         _, seen = _token_of(batch, (rows, columns))
         best = responses.argmax(1)  # (B, K)
@@ -259,7 +258,7 @@ class KeypointProbe:
             geometry.max_scale(m.matrix) * float(max(m.bbox[2:] - m.bbox[:2])) for m in batch.meta
         ]
         limit = PCK_THRESHOLD * middle.new_tensor(extents)[:, None]
-        near = (middle - batch.keypoints).norm(dim=-1) <= limit
+        near = (middle - batch["keypoints"]).norm(dim=-1) <= limit
         counts = torch.stack([(near & seen).sum(), seen.sum()])
         self._counts = counts if self._counts is None else self._counts + counts
 
@@ -292,8 +291,7 @@ def class_fractions(batch: Batch, grid: tuple[int, int]) -> Tensor:
 
     Patches without a labeled pixel have zeros.
     """
-    assert batch.labels is not None
-    labels = batch.labels
+    labels = batch["labels"]
     window = (labels.shape[-2] // grid[0], labels.shape[-1] // grid[1])
     shares = torch.zeros(len(labels), grid[0] * grid[1], MAX_CLASSES, device=labels.device)
     present = torch.bincount(labels.flatten(), minlength=MAX_CLASSES)
@@ -306,11 +304,9 @@ def class_fractions(batch: Batch, grid: tuple[int, int]) -> Tensor:
 
 def _token_of(batch: Batch, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Return the patch ``(B, K)`` in which each keypoint lies, and whether it lies in any."""
-    assert batch.keypoints is not None
-    assert batch.visible is not None
     height, width = batch.image.shape[-2:]
-    x, y = (batch.keypoints + 0.5).unbind(-1)  # from the first pixel's outer edge
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (batch.visible > 0)
+    x, y = (batch["keypoints"] + 0.5).unbind(-1)  # from the first pixel's outer edge
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (batch["keypoints_visible"] > 0)
     column = (x.clamp(0, width - 1) * grid[1] / width).long()
     row = (y.clamp(0, height - 1) * grid[0] / height).long()
     return row * grid[1] + column, inside

@@ -116,12 +116,11 @@ class PartsView(_MapView):
     def prediction(self, batch: Batch, index: int, prediction: Any) -> RGBImage:
         """Return sample ``index`` under the predicted labels."""
         ids = _to_input(batch, index, prediction.labels).astype(np.uint8)
-        present = np.union1d(ids, self._labels(batch, index)) if batch.labels is not None else ids
+        present = np.union1d(ids, self._labels(batch, index)) if "labels" in batch else ids
         return self._draw(batch, index, ids, np.unique(present))
 
     def _labels(self, batch: Batch, index: int) -> NDArray[np.uint8]:
-        assert batch.labels is not None
-        return np.asarray(batch.labels[index].cpu().numpy(), np.uint8)
+        return np.asarray(batch["labels"][index].cpu().numpy(), np.uint8)
 
     def _draw(
         self, batch: Batch, index: int, ids: NDArray[np.uint8], present: NDArray[np.uint8]
@@ -201,16 +200,14 @@ class NormalView(_MapView):
 
     def target(self, batch: Batch, index: int) -> RGBImage:
         """Return the true normals of sample ``index``."""
-        assert batch.normal is not None
-        return self._draw(batch.normal[index].cpu().numpy().transpose(1, 2, 0), batch, index)
+        return self._draw(batch["normal"][index].cpu().numpy().transpose(1, 2, 0), batch, index)
 
     def prediction(self, batch: Batch, index: int, prediction: Any) -> RGBImage:
         """Return the predicted normals of sample ``index``."""
         return self._draw(_to_input(batch, index, prediction.normal.permute(1, 2, 0)), batch, index)
 
     def _draw(self, normal: NDArray[Any], batch: Batch, index: int) -> RGBImage:
-        assert batch.normal_valid is not None
-        valid = batch.normal_valid[index, 0].cpu().numpy()
+        valid = batch["normal_valid"][index, 0].cpu().numpy()
         image = self._fit(color_normal(normal, valid))
         ball, inside = reference_sphere(image.shape[0] // 8)
         corner = image[-ball.shape[0] :, -ball.shape[1] :]
@@ -237,9 +234,8 @@ class ReconstructionView(_MapView):
 
 def _true_depth(batch: Batch, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return depth ``(H, W)`` of a sample and where it is known."""
-    assert batch.depth is not None
-    assert batch.depth_valid is not None
-    return batch.depth[index, 0].cpu().numpy(), batch.depth_valid[index, 0].cpu().numpy()
+    depth, valid = batch["depth"][index, 0], batch["depth_valid"][index, 0]
+    return depth.cpu().numpy(), valid.cpu().numpy()
 
 
 def _to_input(batch: Batch, index: int, source_map: Any) -> NDArray[Any]:

@@ -35,10 +35,8 @@ class PoseView:
 
     def target(self, batch: Batch, index: int) -> RGBImage:
         """Return sample ``index`` with its labeled keypoints."""
-        assert batch.keypoints is not None
-        assert batch.visible is not None
-        xy = batch.keypoints[index].cpu().numpy()
-        return self._draw(batch, index, xy, batch.visible[index].cpu().numpy())
+        xy = batch["keypoints"][index].cpu().numpy()
+        return self._draw(batch, index, xy, batch["keypoints_visible"][index].cpu().numpy())
 
     def prediction(self, batch: Batch, index: int, prediction: Any) -> RGBImage:
         """Return sample ``index`` with the predicted keypoints that are sure enough.

@@ -1,4 +1,4 @@
-"""Transforms of the whole image, random backgrounds, and the truth at source size."""
+"""Transforms of the whole image, random backgrounds, and ground truth at source size."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_crop_full_of_one_class_is_drawn_again() -> None:
     ids = np.zeros((200, 160), np.uint8)
     ids[:, 80:] = 1  # windows on either side see one class only
     ids[:20] = 255  # ignored pixels do not count as a class
-    sample = replace(make_sample(), labels=LabelMap(ids=ids, flip_indices=np.arange(2)))
+    sample = replace(make_sample(), fields={"labels": LabelMap(ids=ids, flip_indices=np.arange(2))})
     step = crops.RandomScaledCrop(image_size=SIZE, ratio=(2.0, 2.0), tries=100)
     for seed in range(10):
         warped = chain(sample, step, T.Warp(SIZE), seed=seed).labels
@@ -83,7 +83,7 @@ def test_a_background_replaces_what_is_not_the_person(tmp_path: Path) -> None:
     sample = make_sample()
     assert sample.labels is not None
     sample.labels.ids[50:150, 40:120] = 3
-    sample = replace(sample, labels=replace(sample.labels, flip_indices=np.arange(4)))
+    sample.fields["labels"] = replace(sample.labels, flip_indices=np.arange(4))
     step = photometric.RandomBackground(folder=str(tmp_path), p=1.0)
     out = step(sample, np.random.default_rng(0)).image.pixels
     assert (out[:45, :35] == (0, 255, 0)).all()
@@ -112,13 +112,12 @@ def test_enlarging_mixes_no_black_into_the_outer_rows(name: str) -> None:
     assert chain(white, crops.Resize(size), T.Warp(size)).image.pixels[0, 0, 0] < 140
 
 
-def test_the_truth_stays_at_source_size() -> None:
+def test_ground_truth_stays_at_source_size() -> None:
     sample = make_sample()
     batch = collate([chain(sample, crops.Resize(SIZE), T.Warp(SIZE, keep_source=True))])
-    assert batch.truth is not None
-    truth = batch.truth[0]
-    assert truth.labels is not None
-    assert truth.normal is not None
-    assert truth.labels.shape == (200, 160)
-    assert truth.normal.shape == (3, 200, 160)
-    assert collate([chain(sample, crops.Resize(SIZE), T.Warp(SIZE))]).truth is None
+    assert batch.gt is not None
+    [gt] = batch.gt
+    assert gt["labels"].shape == (200, 160)
+    assert gt["normal"].shape == (3, 200, 160)
+    assert gt["normal_valid"].shape == (1, 200, 160)
+    assert collate([chain(sample, crops.Resize(SIZE), T.Warp(SIZE))]).gt is None

@@ -91,6 +91,24 @@ def test_what_lies_outside_is_invalid_ignored_or_border() -> None:
     assert moved.xy[0, 0] == 1003  # points keep their true place
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_is_invalid_whatever_its_mask_says(bad: float) -> None:
+    depth, normal = np.ones(SIZE, np.float32), _normals().normal
+    depth[3, 4] = normal[5, 6, 1] = bad
+    everywhere = np.ones(SIZE, np.bool_)
+    arrays = {
+        **DepthMap(depth=depth, valid=everywhere).arrays("depth"),
+        **NormalMap(normal=normal, valid=everywhere).arrays("normal"),
+    }
+    for name, pixel in (("depth", (3, 4)), ("normal", (5, 6))):
+        valid = arrays[f"{name}_valid"]
+        assert valid.shape == (1, *SIZE)
+        assert (valid.sum(), valid[0][pixel]) == (SIZE[0] * SIZE[1] - 1, False)
+        assert arrays[name].dtype == np.float32
+        assert (arrays[name][(slice(None), *pixel)] == 0).all()
+        assert np.isfinite(arrays[name]).all()
+
+
 @pytest.mark.parametrize(
     "field",
     [

@@ -53,7 +53,7 @@ def test_workers_do_not_change_the_batches(workers: int) -> None:
     helped = list(DataLoader(dataset, 2, sampler=sampler, collate_fn=collate, num_workers=workers))
     for a, b in zip(alone, helped, strict=True):
         assert (a.image == b.image).all()
-        assert (a.keypoints == b.keypoints).all()
+        assert (a["keypoints"] == b["keypoints"]).all()
 
 
 def test_two_processes_see_together_what_one_sees_alone() -> None:
@@ -199,6 +199,6 @@ def test_an_empty_set_is_named() -> None:
 
 def test_collate_refuses_a_mixture() -> None:
     one, other = make_sample(0), make_sample(1)
-    other.depth = None
+    del other.fields["depth"]
     with pytest.raises(ValueError, match="have no depth"):
         collate([one, other])

@@ -22,21 +22,22 @@ def make_sample(seed: int = 0) -> Sample:
     xy = np.stack([rng.uniform(50, 110, 17), rng.uniform(50, 150, 17)], 1).astype(np.float32)
     normal = np.zeros((height, width, 3), np.float32)
     normal[..., 2] = -1
+    everywhere = np.ones((height, width), np.bool_)
     box = np.array([40, 40, 120, 160], np.float32)
     return Sample(
         image=Image(pixels=rng.integers(0, 255, (height, width, 3)).astype(np.uint8)),
         bbox=box,
         meta=Meta(id=seed, image_id=seed, path="made", size=(height, width), bbox=box),
-        keypoints=Keypoints(
-            xy=xy,
-            visible=np.full(17, 2, np.uint8),
-            flip_indices=Skeleton.load("coco17").flip_indices,
-        ),
-        labels=LabelMap(ids=np.zeros((height, width), np.uint8), flip_indices=np.arange(3)),
-        depth=DepthMap(
-            depth=np.ones((height, width), np.float32), valid=np.ones((height, width), np.bool_)
-        ),
-        normal=NormalMap(normal=normal, valid=np.ones((height, width), np.bool_)),
+        fields={
+            "keypoints": Keypoints(
+                xy=xy,
+                visible=np.full(17, 2, np.uint8),
+                flip_indices=Skeleton.load("coco17").flip_indices,
+            ),
+            "labels": LabelMap(ids=np.zeros((height, width), np.uint8), flip_indices=np.arange(3)),
+            "depth": DepthMap(depth=np.ones((height, width), np.float32), valid=everywhere),
+            "normal": NormalMap(normal=normal, valid=everywhere),
+        },
     )
 
 
@@ -67,9 +68,8 @@ def test_every_annotation_moves_by_the_one_matrix() -> None:
         swapped = sample.keypoints.xy[sample.keypoints.flip_indices]
         np.testing.assert_allclose(back, swapped, atol=1e-2)
         batch = collate([out])
-        for field in (batch.labels, batch.depth, batch.normal, batch.normal_valid):
-            assert field is not None
-            assert tuple(field.shape[-2:]) == SIZE
+        for name in ("labels", "depth", "normal", "normal_valid"):
+            assert tuple(batch[name].shape[-2:]) == SIZE
 
 
 def test_flip_before_and_after_the_crop_is_the_same() -> None:
@@ -82,7 +82,7 @@ def test_flip_before_and_after_the_crop_is_the_same() -> None:
 def test_flip_leaves_a_skeleton_without_pairs_alone() -> None:
     sample = make_sample()
     assert sample.keypoints is not None
-    sample.keypoints = dataclasses.replace(sample.keypoints, flip_indices=None)
+    sample.fields["keypoints"] = dataclasses.replace(sample.keypoints, flip_indices=None)
     out = chain(sample, T.RandomFlip(p=1.0))
     assert not geometry.is_flip(out.meta.matrix)
 
@@ -114,7 +114,7 @@ def test_half_body_takes_the_box_of_one_half() -> None:
     )
     hidden = dataclasses.replace(sample.keypoints, visible=np.zeros(17, np.uint8))
     few = chain(
-        dataclasses.replace(sample, keypoints=hidden),
+        dataclasses.replace(sample, fields={"keypoints": hidden}),
         T.RandomHalfBody(skeleton=skeleton, p=1.0),
     )
     np.testing.assert_array_equal(few.bbox, sample.bbox)

@@ -77,14 +77,10 @@ def normal() -> NormalTask:
 
 
 def perfect(batch: Batch) -> dict[str, Tensor]:
-    assert batch.labels is not None
-    assert batch.depth is not None
-    assert batch.depth_valid is not None
-    assert batch.normal is not None
     return {
-        "segmentation": 20 * F.one_hot(batch.labels.long(), 28).permute(0, 3, 1, 2).float(),
-        "depth": relative_depth(batch.depth, batch.depth_valid),
-        "normal": batch.normal,
+        "segmentation": 20 * F.one_hot(batch["labels"].long(), 28).permute(0, 3, 1, 2).float(),
+        "depth": relative_depth(batch["depth"], batch["depth_valid"]),
+        "normal": batch["normal"],
     }
 
 

@@ -23,7 +23,7 @@ def batch(**fields: Any) -> Batch:
     count = len(next(iter(fields.values())))
     box = np.array([0, 0, 23, 31], np.float32)
     meta = [Meta(id=i, image_id=i, path=str(i), size=(32, 24), bbox=box) for i in range(count)]
-    return Batch(image=torch.zeros(count, 3, 32, 24, dtype=torch.uint8), meta=meta, **fields)
+    return Batch(image=torch.zeros(count, 3, 32, 24, dtype=torch.uint8), meta=meta, tensors=fields)
 
 
 def labeled(count: int) -> tuple[Batch, Tensor]:
@@ -70,9 +70,8 @@ def test_parts_that_the_features_hold_are_found_and_noise_holds_none() -> None:
 
 def test_ignored_pixels_count_nowhere() -> None:
     shown, classes = labeled(3)
-    assert shown.labels is not None
-    shown.labels[:, :PATCH] = 255
-    shown.labels[:, PATCH : PATCH + 5] = 255
+    shown["labels"][:, :PATCH] = 255
+    shown["labels"][:, PATCH : PATCH + 5] = 255
     shares = class_fractions(shown, GRID)
     assert (shares[:, : GRID[1]] == 0).all()
     assert (shares[:, GRID[1] :].argmax(-1) == classes.flatten(1)[:, GRID[1] :]).all()
@@ -83,11 +82,12 @@ def test_a_keypoint_is_found_where_the_features_mark_it() -> None:
     generator = torch.Generator().manual_seed(1)
     places = torch.randint(0, 12, (30, 2), generator=generator)  # of two keypoints
     middle = torch.stack([places % 3, places // 3], -1) * PATCH + (PATCH - 1) / 2
-    shown = batch(keypoints=middle.float(), visible=torch.full((30, 2), 2, dtype=torch.uint8))
+    shown = batch(
+        keypoints=middle.float(), keypoints_visible=torch.full((30, 2), 2, dtype=torch.uint8)
+    )
     marks = torch.nn.functional.one_hot(places, 12).float().unflatten(-1, GRID)
     assert fitted(KeypointProbe(), marks, shown) == {"probe_PCK": 1.0}
-    assert shown.keypoints is not None
-    shown.keypoints[:, 0, 0] += 100  # outside: neither right nor wrong
+    shown["keypoints"][:, 0, 0] += 100  # outside: neither right nor wrong
     assert fitted(KeypointProbe(), marks, shown) == {"probe_PCK": 1.0}
     assert fitted(KeypointProbe(), torch.zeros(30, 2, *GRID), shown)["probe_PCK"] < 0.4
 

@@ -56,7 +56,9 @@ def test_a_surface_that_faces_the_camera_is_light_blue() -> None:
 def batch(**maps: torch.Tensor) -> Batch:
     height, width = SIZE
     meta = Meta(id=0, image_id=0, path="", size=SIZE, bbox=np.zeros(4, np.float32))
-    return Batch(image=torch.zeros((1, 3, height, width), dtype=torch.uint8), meta=[meta], **maps)
+    return Batch(
+        image=torch.zeros((1, 3, height, width), dtype=torch.uint8), meta=[meta], tensors=maps
+    )
 
 
 def slope(low: float, high: float) -> torch.Tensor:

@@ -94,6 +94,11 @@ class CocoPose(Dataset):
         path = self.image_dir / self._names[image_index]
         pixels = read_image(path)
         points = people.points[index]
+        keypoints = Keypoints(
+            xy=points[:, :2],
+            visible=points[:, 2].astype(np.uint8),
+            flip_indices=self.skeleton.flip_indices,
+        )
         return Sample(
             image=Image(pixels=pixels),
             bbox=people.boxes[index],
@@ -105,11 +110,7 @@ class CocoPose(Dataset):
                 bbox=people.boxes[index],
                 bbox_score=float(people.scores[index]),
             ),
-            keypoints=Keypoints(
-                xy=points[:, :2],
-                visible=points[:, 2].astype(np.uint8),
-                flip_indices=self.skeleton.flip_indices,
-            ),
+            fields={"keypoints": keypoints},
         )
 
     def image_id(self, index: int) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from sapiens_lab.data.arrays import read_mask, read_size
 from sapiens_lab.data.dataset import Dataset, PixelCounts
 from sapiens_lab.data.datasets.whole_image import make_sample
 from sapiens_lab.data.faults import OnError, report
-from sapiens_lab.data.fields import DepthMap, Image, LabelMap, NormalMap
+from sapiens_lab.data.fields import Field, Image
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
 
@@ -39,7 +38,7 @@ class MapDataset(Dataset):
         on_error: ``skip`` goes on without faulty files.
     """
 
-    field: ClassVar[Literal["labels", "depth", "normal"]]  # of ``Sample``; holds the map
+    field: ClassVar[str]  # the name of the map in ``Sample.fields``
 
     def __init__(self, files: Mapping[str, Sequence[Path]], *, on_error: OnError) -> None:
         self.on_error: OnError = on_error
@@ -47,9 +46,7 @@ class MapDataset(Dataset):
         self._masks = files.get("mask")
 
     @abstractmethod
-    def read_map(
-        self, index: int, size: Size, mask: Mask | None
-    ) -> LabelMap | DepthMap | NormalMap:
+    def read_map(self, index: int, size: Size, mask: Mask | None) -> Field:
         """Read the map of an image of ``size``; what the mask excludes is invalid.
 
         Raises:
@@ -71,8 +68,9 @@ class MapDataset(Dataset):
         path = self._images[index]
         image = Image(pixels=read_image(path))
         mask = self._read_mask(index, image.size)
-        annotation: dict[str, Any] = {self.field: self.read_map(index, image.size, mask)}
-        return replace(make_sample(image, path, index, mask), **annotation)
+        sample = make_sample(image, path, index, mask)
+        sample.fields[self.field] = self.read_map(index, image.size, mask)
+        return sample
 
     def check(self, index: int) -> None:
         """Read the map of a sample, and of its image the header alone.

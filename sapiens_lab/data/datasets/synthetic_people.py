@@ -121,13 +121,15 @@ class SyntheticPeople(Dataset):
         )
         mask = scene.mask
         if "keypoints" in self.fields:
-            sample.keypoints = self._keypoints(scene)
+            sample.fields["keypoints"] = self._keypoints(scene)
         if "labels" in self.fields:
-            sample.labels = LabelMap(ids=scene.parts, flip_indices=self.parts.flip_indices)
+            sample.fields["labels"] = LabelMap(
+                ids=scene.parts, flip_indices=self.parts.flip_indices
+            )
         if "depth" in self.fields:
-            sample.depth = DepthMap(depth=scene.depth, valid=mask)
+            sample.fields["depth"] = DepthMap(depth=scene.depth, valid=mask)
         if "normal" in self.fields:
-            sample.normal = NormalMap(normal=scene.normal, valid=mask)
+            sample.fields["normal"] = NormalMap(normal=scene.normal, valid=mask)
         return sample
 
     def scene(self, index: int) -> Scene:
