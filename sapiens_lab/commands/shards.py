@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sapiens_lab.data.datasets.image_shards import find_archives
+from sapiens_lab.data.discovery.trees import find_archives
 from sapiens_lab.data.shards.pack import (
     FAULTY_FILE,
     begin,
@@ -72,7 +72,7 @@ def _make(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> int:
-    archives = find_archives(arguments.folder, None)
+    archives = find_archives(arguments.folder, None, val_fraction=0)
     faults: list[str] = []
     total = 0
     with _progress(console) as progress:

@@ -12,7 +12,8 @@ import lightning as L
 from torch.utils.data import DataLoader
 
 from sapiens_lab.data.dataset import Dataset, DatasetFactory
-from sapiens_lab.data.loading import EpochSampler, OnError, TransformedDataset
+from sapiens_lab.data.faults import OnError
+from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
 

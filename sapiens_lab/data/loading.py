@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,12 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
 from sapiens_lab.data.dataset import Dataset
+from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.images import CorruptImageError
 from sapiens_lab.data.sample import Dropped, Sample
 from sapiens_lab.data.transforms import Transform
 
 log = logging.getLogger(__name__)
-
-OnError = Literal["raise", "skip"]
 
 MAX_REJECTED = 50  # draws in a row before the transforms are taken to reject everything
 WINDOW = 16  # groups of samples that are shuffled together

@@ -1,1 +1,1 @@
-"""Data sets: each yields source-frame samples and knows nothing of augmentation."""
+"""Datasets: each yields source-frame samples and knows nothing of augmentation."""

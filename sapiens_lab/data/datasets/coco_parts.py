@@ -39,7 +39,7 @@ class CocoParts(MapDataset):
     the list has none. Images without annotations are left out.
 
     Args:
-        root: folder of the data set; annotations and images are found as for ``CocoPose``.
+        root: folder of the dataset; annotations and images are found as for ``CocoPose``.
         split: ``train`` or ``val``. If one file serves both, its images are divided by a checksum
             of their names, always in the same way.
         parts: the class list; categories are matched by name, and names under ``merge`` and

@@ -29,7 +29,7 @@ class CocoPose(Dataset):
     """One sample a person, in the source frame.
 
     Args:
-        root: folder of the data set. Annotations and images are found in COCO's own layout, in
+        root: folder of the dataset. Annotations and images are found in COCO's own layout, in
             Roboflow's, or where a folder holds one JSON file; what was found is logged.
         split: ``train`` or ``val``. If one file serves both, its images are divided by their
             names, always in the same way.

@@ -35,7 +35,7 @@ class DepthMaps(MapDataset):
     and, for ``metric`` and for inverse depth, turns into a depth above zero.
 
     Args:
-        root: folder of the data set.
+        root: folder of the dataset.
         split: ``train`` or ``val``. If the folders are not split, the images are divided by
             a checksum of their names, always in the same way.
         kind: ``metric`` asks for meters; ``relative`` takes any unit.

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.whole_image import make_sample
-from sapiens_lab.data.discovery.splits import SPLITS, Split, check_root, divide, split_of
+from sapiens_lab.data.discovery.splits import Split
+from sapiens_lab.data.discovery.trees import find_images
 from sapiens_lab.data.fields import EncodedImage
-from sapiens_lab.data.images import SUFFIXES, read_content, size_of
+from sapiens_lab.data.images import read_content, size_of
 from sapiens_lab.data.sample import Sample
-
-log = logging.getLogger(__name__)
 
 
 class ImageFolder(Dataset):
@@ -37,18 +34,8 @@ class ImageFolder(Dataset):
         split: Split,
         val_fraction: float = 0.02,
     ) -> None:
-        self.root = check_root(root, split)
-        found = sorted(
-            p.relative_to(self.root).as_posix()
-            for p in self.root.rglob("*")
-            if p.suffix.lower() in SUFFIXES
-        )
-        if not found:
-            raise FileNotFoundError(
-                f"no image below {root}; looked for {', '.join(sorted(SUFFIXES))}"
-            )
-        self.names = _of_split(found, split, val_fraction)
-        log.info("%s: %d of %d images below %s", split, len(self.names), len(found), root)
+        self.root = Path(root)
+        self.names = find_images(root, split, val_fraction=val_fraction)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -72,11 +59,3 @@ def encoded_sample(content: bytes, name: str, index: int) -> Sample:
     """
     image = EncodedImage(content=content, name=name, size=size_of(content, name))
     return make_sample(image, name, index)
-
-
-def _of_split(names: Sequence[str], split: Split, val_fraction: float) -> list[str]:
-    """Choose by the folders if they name both splits, or else by a checksum of the name."""
-    named = {name: split_of(PurePath(name).parent) for name in names}
-    if set(named.values()).issuperset(SPLITS):
-        return [name for name in names if named[name] == split]
-    return divide(names, split, val_fraction) if len(names) > 1 else list(names)

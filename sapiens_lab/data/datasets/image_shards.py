@@ -1,4 +1,4 @@
-"""Images in tar archives: what pretraining reads where a tree has too many files."""
+"""Images in tar archives: what pretraining reads if a tree has too many files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.progress import track
 
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.image_folder import encoded_sample
-from sapiens_lab.data.discovery.splits import Split, check_root, split_of
+from sapiens_lab.data.discovery.splits import Split
+from sapiens_lab.data.discovery.trees import find_archives
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.data.shards.tar_index import Index, load_index, read_entry
 
@@ -29,8 +30,8 @@ class ImageShards(Dataset):
 
     Args:
         root: of the archives; its subfolders are searched too.
-        split: archives whose names or folders speak of it, as in ``train-000007.tar`` or
-            ``val/7.tar``; where none does, the last ones in the order of names validate.
+        split: archives whose names or folders name it, as in ``train-000007.tar`` or
+            ``val/7.tar``; if none does, the last ones in the order of names validate.
         val_fraction: fraction of the archives that validates in that case, at least one.
 
     Attributes:
@@ -42,8 +43,7 @@ class ImageShards(Dataset):
     """
 
     def __init__(self, root: str | Path, *, split: Split, val_fraction: float = 0.02) -> None:
-        self.root = Path(root)
-        self.archives = find_archives(self.root, split, val_fraction)
+        self.archives = find_archives(root, split, val_fraction=val_fraction)
         with ThreadPoolExecutor(_THREADS) as pool:
             sizes = pool.map(lambda path: len(load_index(path)), self.archives)
             title = f"Reading {len(self.archives)} archives ({split})"
@@ -74,37 +74,6 @@ class ImageShards(Dataset):
         row = _index(archive)[index - int(self._ends[number])]  # counted from the archive's end
         name, content = read_entry(archive, row)
         return encoded_sample(content, f"{archive}/{name}", index)
-
-
-def find_archives(root: Path, split: Split | None, val_fraction: float = 0.02) -> list[Path]:
-    """Return the archives of a split, or all of them, sorted by name.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no archive for the split in it.
-    """
-    root = check_root(root, split)
-    found = sorted(root.rglob("*.tar"))
-    if not found:
-        packed = next((path.name for path in root.rglob("*.tar.*") if path.suffix != ".npy"), None)
-        hint = f"; {packed} is compressed: unpack it to plain .tar" if packed else ""
-        raise FileNotFoundError(
-            f"no .tar below {root}{hint}. `sapiens-shards make IMAGES --out FOLDER` writes them; "
-            "data=image_folder reads a tree of images"
-        )
-    if split is None:
-        return found
-    named = {path: split_of(path.relative_to(root)) for path in found}
-    if any(named.values()):
-        chosen = [path for path in found if named[path] == split]
-    else:
-        count = max(1, round(val_fraction * len(found)))
-        chosen = found[-count:] if split == "val" else found[:-count]
-    if not chosen:
-        raise FileNotFoundError(
-            f"no archive below {root} for the {split} set, among {len(found)}; name some "
-            f"{split}-*.tar or put them into a folder {split}/"
-        )
-    return chosen
 
 
 @lru_cache(maxsize=256)

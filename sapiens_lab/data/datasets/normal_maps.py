@@ -52,7 +52,7 @@ class NormalMaps(MapDataset):
     encodings, black means "no measurement" too.
 
     Args:
-        root: folder of the data set.
+        root: folder of the dataset.
         split: ``train`` or ``val``. If the folders are not split, the images are divided by
             a checksum of their names, always in the same way.
         frame: of the files. ``opencv``: x right, y down, z away from the viewer, which is ours.

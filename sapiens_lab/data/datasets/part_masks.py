@@ -39,7 +39,7 @@ class PartMasks(MapDataset):
     """One sample an image, whole, in the source frame.
 
     Args:
-        root: folder of the data set.
+        root: folder of the dataset.
         split: ``train`` or ``val``. If the folders are not split, the images are divided by
             a checksum of their names, always in the same way.
         parts: the class list; it also says what the values in the files become.

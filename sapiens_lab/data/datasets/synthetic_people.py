@@ -1,4 +1,4 @@
-"""Rendered people as a data set: no download, exact annotations."""
+"""Rendered people as a dataset: no download, exact annotations."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def find_annotations(
     other split has a fitting file of its own.
 
     Args:
-        root: folder of the data set.
+        root: folder of the dataset.
         split: ``train`` or ``val``.
         wanted: what the file must hold.
         given: file to use, absolute or relative to ``root``; ``None`` searches ``root``,

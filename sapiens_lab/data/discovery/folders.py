@@ -1,6 +1,6 @@
 """Finding images and their maps in sibling folders, and matching them by name.
 
-Every data set of maps holds an image in one folder and a file of the same name in another. Sets
+Every dataset of maps holds an image in one folder and a file of the same name in another. Sets
 differ in what the folders are called and in whether the files are split already.
 """
 
@@ -91,7 +91,7 @@ def find_files(
     and their files are divided by a checksum of their names.
 
     Args:
-        root: folder of the data set.
+        root: folder of the dataset.
         split: ``train`` or ``val``.
         kinds: the images first.
         val_fraction: fraction that validates if the folders are not split; ``None`` divides none.

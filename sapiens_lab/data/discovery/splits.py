@@ -23,7 +23,7 @@ WORDS: dict[Split, frozenset[str]] = {
 
 
 def check_root(root: str | Path, split: Split | None) -> Path:
-    """Return the folder of a data set.
+    """Return the folder of a dataset.
 
     Raises:
         FileNotFoundError: there is no such folder.

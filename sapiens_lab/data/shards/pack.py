@@ -1,4 +1,4 @@
-"""Images into tar archives: which goes where, and writing them so that a stop loses nothing."""
+"""Write images into tar archives, so that a run that is stopped can go on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sapiens_lab.data.datasets.image_folder import ImageFolder
 from sapiens_lab.data.discovery.splits import SPLITS
+from sapiens_lab.data.discovery.trees import find_images
 from sapiens_lab.data.images import CorruptImageError, decode, read_content
 from sapiens_lab.data.shards.tar_index import load_index, read_entry
 
@@ -53,7 +53,7 @@ def plan_shards(
     """Divide a tree of images into archives, always in the same way.
 
     The images are shuffled first, since training shuffles within few archives at a time only.
-    They are held out for validation as ``ImageFolder`` does.
+    They are held out for validation as in ``ImageFolder``.
 
     Raises:
         FileNotFoundError: there is no such tree, or no image in it.
@@ -65,7 +65,7 @@ def plan_shards(
     checksum, total = 0, 0
     taken: set[str] = set()
     for split in SPLITS:
-        names = ImageFolder(source, split=split, val_fraction=val_fraction).names
+        names = find_images(source, split, val_fraction=val_fraction)
         names = [name for name in names if name not in taken]  # one image alone serves both
         taken.update(names)
         order = np.random.default_rng(seed).permutation(len(names))

@@ -51,11 +51,11 @@ def write(folder: Path, data: Any, *, annotations: str, images: str) -> Path:
 
 
 def coco(folder: Path, data: Any, **changes: Any) -> CocoPose:
-    """A data set in COCO's own layout, its skeleton taken from the file."""
+    """A dataset in COCO's own layout, its skeleton taken from the file."""
     file = write(
         folder, data, annotations="annotations/person_keypoints_train.json", images="train"
     )
-    good = folder.with_suffix(".json")  # beside the data set, or it would be taken for one
+    good = folder.with_suffix(".json")  # beside the dataset, or it would be taken for one
     good.write_text(json.dumps(content()))
     arguments = {"split": "train", "skeleton": str(good), **changes}
     assert file.is_file()

@@ -1,4 +1,4 @@
-"""The data set of rendered people: samples, ground truth, splits and errors."""
+"""The dataset of rendered people: samples, ground truth, splits and errors."""
 
 from __future__ import annotations
 
