@@ -11,11 +11,19 @@ from sapiens_lab.visualize.image import RGBImage, draw_text, font_size, text_wid
 
 
 def class_legend(
-    names: Sequence[str], colors: Sequence[tuple[int, int, int]], height: int
+    names: Sequence[str],
+    colors: Sequence[tuple[int, int, int]],
+    height: int,
+    *,
+    all_names: Sequence[str] = (),
 ) -> RGBImage:
     """Return a panel ``(height, W, 3)`` with a colored square and a name for each class.
 
-    Names that do not fit below each other go on in further columns.
+    Args:
+        names: from top to bottom; those that do not fit below each other fill further columns.
+        colors: of the squares.
+        height: rows of the panel.
+        all_names: the whole list, so that the columns of all its legends are equally wide.
     """
     size = font_size(height)
     room = height - size // 2
@@ -24,10 +32,10 @@ def class_legend(
     starts = range(0, max(len(names), 1), per_column)
     columns = [names[start : start + per_column] for start in starts]
     text_left = 2 * size
-    widths = [text_left + max((text_width(n, size) for n in c), default=0) for c in columns]
-    panel = np.full((height, sum(widths) + size * len(columns), 3), 255, np.uint8)
+    width = text_left + max(text_width(name, size) for name in ("", *all_names, *names))
+    panel = np.full((height, (width + size) * len(columns), 3), 255, np.uint8)
     left = size // 2
-    for start, column, width in zip(starts, columns, widths, strict=True):
+    for start, column in zip(starts, columns, strict=True):
         for row, name in enumerate(column):
             middle = size // 4 + pitch * row + pitch // 2
             square = panel[middle - size // 2 : middle + size // 2, left : left + size]

@@ -133,7 +133,8 @@ class PartsView(_MapView):
         listed = [i for i in present.tolist() if i > 0]  # the background keeps its own colors
         names = [parts.classes[i] if i < parts.num_classes else "ignored" for i in listed]
         swatches = [tuple(c) for c in color_parts(np.array(listed, np.uint8), parts).tolist()]
-        return np.hstack([image, class_legend(names, swatches, image.shape[0])])
+        legend = class_legend(names, swatches, image.shape[0], all_names=parts.classes)
+        return np.hstack([image, legend])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

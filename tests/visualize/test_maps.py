@@ -151,9 +151,15 @@ def test_the_legend_lists_the_classes_of_ground_truth_and_prediction(
     listed: list[dict[str, tuple[int, int, int]]] = []
     legend = maps.class_legend
 
-    def noted(names: list[str], colors: list[tuple[int, int, int]], height: int) -> np.ndarray:
+    def noted(
+        names: list[str],
+        colors: list[tuple[int, int, int]],
+        height: int,
+        *,
+        all_names: Sequence[str],
+    ) -> np.ndarray:
         listed.append(dict(zip(names, colors, strict=True)))
-        return legend(names, colors, height)
+        return legend(names, colors, height, all_names=all_names)
 
     monkeypatch.setattr(maps, "class_legend", noted)
     labels = torch.zeros((1, *SIZE), dtype=torch.uint8)
@@ -179,3 +185,9 @@ def test_every_square_of_a_legend_has_its_color(count: int) -> None:
     found = {tuple(c) for c in panel.reshape(-1, 3).tolist()}
     assert set(colors) <= found
     assert (panel[:, -2:] == 255).all()  # no name is cut off
+
+
+def test_legends_of_one_list_are_equally_wide() -> None:
+    names = ("a", "a much longer name")
+    panels = [class_legend([name], [(9, 9, 9)], 256, all_names=names) for name in names]
+    assert panels[0].shape == panels[1].shape
