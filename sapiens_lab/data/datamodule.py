@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import cv2
 import lightning as L
 from torch.utils.data import DataLoader
 
@@ -36,7 +35,7 @@ class DataModule(L.LightningDataModule):
         seed: of order and augmentation.
         on_error: ``skip`` goes on without samples whose files are damaged, and names them: training
             draws others instead, evaluation drops them.
-        root: unused here: where a config says once what its data sets share.
+        root: folder of the datasets, if they share one; named where one is empty.
     """
 
     def __init__(
@@ -65,6 +64,7 @@ class DataModule(L.LightningDataModule):
         self.limit = limit
         self.seed = seed
         self.on_error: OnError = on_error
+        self.root = root
         self._datasets: dict[str, Dataset] = {}
         self._resume: dict[str, int] | None = None  # {"epoch", "batch"} of a checkpoint
 
@@ -82,7 +82,8 @@ class DataModule(L.LightningDataModule):
                     "dataset has: let it subclass sapiens_lab.data.dataset.Dataset"
                 )
             if len(dataset) == 0:
-                raise ValueError(f"the {split} set is empty: {dataset!r}")
+                where = f" (data.root={self.root})" if self.root else ""
+                raise ValueError(f"the {split} set, a {type(dataset).__name__}, is empty{where}")
             self._datasets[split] = dataset
         return self._datasets[split]
 
@@ -140,8 +141,6 @@ class DataModule(L.LightningDataModule):
     def _loader(
         self, split: str, transforms: str, batch_size: int, *, train: bool
     ) -> DataLoader[Sample | Dropped]:
-        # Before any worker is forked: OpenCV's pool of threads does not survive a fork.
-        cv2.setNumThreads(1)
         dataset = TransformedDataset(
             self.dataset(split),
             transforms=self._transforms[transforms],

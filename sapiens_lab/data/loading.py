@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
@@ -62,6 +63,8 @@ class TransformedDataset(TorchDataset[Sample | Dropped]):
         on_error: OnError = "raise",
         redraw: bool = False,
     ) -> None:
+        # Before any worker is forked: OpenCV's pool of threads does not survive a fork.
+        cv2.setNumThreads(1)
         self.dataset = dataset
         self.transforms: Sequence[Transform] = tuple(transforms)
         self.seed = seed

@@ -192,8 +192,29 @@ def test_an_empty_set_is_named() -> None:
         eval_transforms=STEPS,
         batch_size=2,
         num_workers=0,
+        root="empty/folder",
     )
-    with pytest.raises(ValueError, match="train set is empty"):
+    message = r"the train set, a MadePeople, is empty \(data\.root=empty/folder\)"
+    with pytest.raises(ValueError, match=message):
+        module.dataset("train")
+
+
+def test_what_is_no_dataset_is_named() -> None:
+    class OnlyItems:
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> Sample:
+            return make_sample(index)
+
+    module = DataModule(
+        train=OnlyItems,  # type: ignore[arg-type]
+        val=OnlyItems,  # type: ignore[arg-type]
+        train_transforms=STEPS,
+        eval_transforms=STEPS,
+        batch_size=2,
+    )
+    with pytest.raises(ValueError, match=r"data\.train made a OnlyItems.*subclass.*data\.dataset"):
         module.dataset("train")
 
 

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import csv
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from sapiens_lab.data.sample import Batch, Meta
-from sapiens_lab.training.probe import KeypointProbe, PartProbe, Ridge, class_fractions
+from sapiens_lab.data.dataset import Dataset
+from sapiens_lab.data.sample import Batch, Meta, Sample
+from sapiens_lab.training.linear_probes import KeypointProbe, PartProbe, Ridge, class_fractions
+from sapiens_lab.training.probe import Probe
 from tests.command import Commands, losses, numbers
 from tests.test_pretraining import ALONE, PROBED
 
@@ -90,6 +92,25 @@ def test_a_keypoint_is_found_where_the_features_mark_it() -> None:
     shown["keypoints"][:, 0, 0] += 100  # outside: neither right nor wrong
     assert fitted(KeypointProbe(), marks, shown) == {"probe_PCK": 1.0}
     assert fitted(KeypointProbe(), torch.zeros(30, 2, *GRID), shown)["probe_PCK"] < 0.4
+
+
+def test_an_empty_set_is_named_with_its_folder() -> None:
+    def never() -> Any:
+        raise AssertionError
+
+    class Nothing(Dataset):
+        def __len__(self) -> int:
+            return 0
+
+        def __getitem__(self, index: int) -> Sample:
+            raise IndexError(index)
+
+    probe = Probe(train=Nothing, val=never, transforms={}, root="labeled/folder")
+    trainer: Any = SimpleNamespace(
+        is_global_zero=True, strategy=SimpleNamespace(barrier=lambda name: None)
+    )
+    with pytest.raises(ValueError, match="labeled Nothing below labeled/folder is empty"):
+        probe.on_fit_start(trainer, cast(Any, None))
 
 
 def test_a_run_logs_its_probe_and_learns_the_same(commands: Commands) -> None:
