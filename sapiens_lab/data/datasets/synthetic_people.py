@@ -17,10 +17,9 @@ from sapiens_lab.synthetic.files.cache import SceneCache, default_cache_dir
 from sapiens_lab.synthetic.files.prepare import fill
 from sapiens_lab.synthetic.people.landmarks import match_landmarks
 from sapiens_lab.synthetic.people.scene import Scene
-from sapiens_lab.synthetic.people.views import SceneSource
+from sapiens_lab.synthetic.people.views import SPLITS, SceneSource, Split
 
 Field = Literal["keypoints", "labels", "depth", "normal"]
-Split = Literal["train", "val", "test"]
 _GB = 1e9
 
 
@@ -77,8 +76,8 @@ class SyntheticPeople(Dataset):
             )
         if unknown := set(fields) - set(get_args(Field)):
             raise ValueError(f"unknown fields {sorted(unknown)}; choose from {get_args(Field)}")
-        if split not in get_args(Split):
-            raise ValueError(f"split={split!r}; choose from {get_args(Split)}")
+        if split not in SPLITS:
+            raise ValueError(f"split={split!r}; choose from {SPLITS}")
         self.skeleton = Skeleton.load(skeleton)
         self.parts = Parts.load("goliath28")  # what the renderer labels
         self.num_scenes = num_scenes
@@ -88,7 +87,7 @@ class SyntheticPeople(Dataset):
         self.source = SceneSource(
             image_size=(int(height), int(width)),
             seed=seed,
-            split=get_args(Split).index(split),
+            split=SPLITS.index(split),
             supersample=supersample,
             elevation_deg=_range(elevation_deg),
             roll_deg=_range(roll_deg),

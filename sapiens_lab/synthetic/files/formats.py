@@ -5,18 +5,15 @@ NPY needs no decoding and loses least; 16-bit PNG takes a third of the space.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from sapiens_lab.synthetic.files.pixels import millimeters, npy, png
 from sapiens_lab.synthetic.rendering.camera import Camera
 from sapiens_lab.synthetic.rendering.view import View
 
-_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 CONVENTIONS = {
     "pixels": "integer coordinates are pixel centers, x right, y down; sizes are [height, width]",
     "frame": "camera frame of OpenCV: x right, y down, z away from the viewer; meters",
@@ -69,19 +66,18 @@ class FileFormats:
 
 def encode(view: View, formats: FileFormats) -> dict[str, bytes]:
     """Return the files of a view's maps by folder."""
-    files = {"images": _png(view.rgb[..., ::-1]), "masks": _png(view.mask.astype(np.uint8) * 255)}
+    files = {"images": png(view.rgb), "masks": png(view.mask.astype(np.uint8) * 255)}
     if view.labels is not None:
-        files["labels"] = _png(view.labels)
+        files["labels"] = png(view.labels)
     if formats.depth == "npy":
-        files["depths"] = _npy(view.depth.astype(formats.depth_dtype))
+        files["depths"] = npy(view.depth.astype(formats.depth_dtype))
     else:
-        millimeters = np.clip(np.rint(view.depth * 1000), 0, 65535)
-        files["depths"] = _png(millimeters.astype(np.uint16))
+        files["depths"] = png(millimeters(view.depth))
     if formats.normal == "npy":
-        files["normals"] = _npy(view.normal.astype(np.float16))
+        files["normals"] = npy(view.normal.astype(np.float16))
     else:
-        levels = np.rint((view.normal[..., ::-1] + 1) * np.float32(32767.5))
-        files["normals"] = _png(np.clip(levels, 0, 65535).astype(np.uint16))
+        levels = np.rint((view.normal + 1) * np.float32(32767.5))
+        files["normals"] = png(np.clip(levels, 0, 65535).astype(np.uint16))
     return files
 
 
@@ -96,15 +92,3 @@ def describe_camera(camera: Camera) -> dict[str, Any]:
         "R": camera.R.tolist(),
         "t": camera.t.tolist(),
     }
-
-
-def _png(pixels: NDArray[Any]) -> bytes:
-    done, data = cv2.imencode(".png", np.ascontiguousarray(pixels), _PNG)
-    assert done
-    return bytes(data)
-
-
-def _npy(values: NDArray[Any]) -> bytes:
-    file = io.BytesIO()
-    np.save(file, values)
-    return file.getvalue()

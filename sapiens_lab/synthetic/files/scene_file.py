@@ -14,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from sapiens_lab.synthetic.files import pixels
+from sapiens_lab.synthetic.files.pixels import jpeg, millimeters, png
 from sapiens_lab.synthetic.people.landmarks import load_landmarks
 from sapiens_lab.synthetic.people.scene import Scene
 from sapiens_lab.synthetic.rendering.arrays import F32
@@ -21,8 +23,6 @@ from sapiens_lab.synthetic.rendering.camera import Camera
 
 FORMAT = 1  # raise it whenever the content changes: caches then start empty
 DAMAGE = (ValueError, KeyError, zipfile.BadZipFile, cv2.error)  # what decoding raises
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
-_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 def encode(scene: Scene) -> bytes:
@@ -42,12 +42,13 @@ def decode(data: bytes) -> Scene:
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         facts = json.loads(archive.read("scene.json"))
-        rgb = _image(archive.read("rgb.jpg"))[..., ::-1]
-        normal = _image(archive.read("normal.png"))[..., ::-1]
-        depth, parts = _image(archive.read("depth.png")), _image(archive.read("parts.png"))
+        rgb, normal, depth, parts = (
+            pixels.decode(archive.read(name))
+            for name in ("rgb.jpg", "normal.png", "depth.png", "parts.png")
+        )
     mask = parts > 0
     return Scene(
-        rgb=np.ascontiguousarray(rgb),
+        rgb=rgb,
         depth=depth.astype(np.float32) / np.float32(1000),
         normal=_unit(normal, mask),
         parts=parts,
@@ -68,7 +69,6 @@ _ABOUT = ("framing", "pose", "gender", "age", "height")
 
 
 def _members(scene: Scene) -> dict[str, bytes]:
-    millimeters = np.clip(np.rint(scene.depth * 1000), 0, 65535).astype(np.uint16)
     normal = np.where(scene.mask[..., None], np.rint((scene.normal + 1) * 127.5), 0)
     facts: dict[str, Any] = {
         "keypoints": np.round(scene.keypoints.astype(np.float64), 3).tolist(),
@@ -79,30 +79,17 @@ def _members(scene: Scene) -> dict[str, bytes]:
         "about": {name: getattr(scene, name) for name in _ABOUT},
     }
     return {
-        "rgb.jpg": _bytes(".jpg", scene.rgb[..., ::-1], _JPEG),
-        "parts.png": _bytes(".png", scene.parts, _PNG),
-        "depth.png": _bytes(".png", millimeters, _PNG),
-        "normal.png": _bytes(".png", normal.astype(np.uint8)[..., ::-1], _PNG),
+        "rgb.jpg": jpeg(scene.rgb),
+        "parts.png": png(scene.parts),
+        "depth.png": png(millimeters(scene.depth)),
+        "normal.png": png(normal.astype(np.uint8)),
         "scene.json": json.dumps(facts).encode(),
     }
 
 
-def _bytes(kind: str, pixels: np.ndarray, options: list[int]) -> bytes:
-    done, data = cv2.imencode(kind, np.ascontiguousarray(pixels), options)
-    assert done, kind
-    return bytes(data)
-
-
-def _image(data: bytes) -> np.ndarray:
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("damaged image")
-    return np.asarray(pixels)
-
-
-def _unit(pixels: np.ndarray, mask: np.ndarray) -> F32:
+def _unit(levels: np.ndarray, mask: np.ndarray) -> F32:
     """Convert 8-bit components to unit vectors; zero outside the mask."""
-    normal = np.zeros(pixels.shape, np.float32)
-    inside = pixels[mask].astype(np.float32) / np.float32(127.5) - 1
+    normal = np.zeros(levels.shape, np.float32)
+    inside = levels[mask].astype(np.float32) / np.float32(127.5) - 1
     normal[mask] = inside / np.linalg.norm(inside, axis=1, keepdims=True)
     return normal

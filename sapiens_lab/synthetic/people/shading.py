@@ -15,9 +15,9 @@ from sapiens_lab.synthetic.people.landmarks import (
 from sapiens_lab.synthetic.people.materials import NUM_REGIONS, Material
 from sapiens_lab.synthetic.people.regions import load_regions
 from sapiens_lab.synthetic.people.surface import Surface
-from sapiens_lab.synthetic.rendering.arrays import F32, along, dot, product, unit
+from sapiens_lab.synthetic.rendering.arrays import F32, dot, product, unit
 from sapiens_lab.synthetic.rendering.camera import Camera
-from sapiens_lab.synthetic.rendering.lighting import Light, ShadowMap
+from sapiens_lab.synthetic.rendering.lighting import Light, ShadowMap, brightness, toward_light
 
 _LIP_RED = np.array([0.65, 0.12, 0.14], np.float32)
 _EYE_WHITE, _PUPIL = 0.88, 0.03
@@ -43,21 +43,17 @@ def shade(
 ) -> F32:
     """Return linear colors ``(P, 3)`` of the foreground pixels."""
     normal = surface.normal
-    toward = (camera.R @ light.direction).astype(np.float32)
-    up = camera.R[:, 1].astype(np.float32)
     lit: F32 | float = 1.0
     if shadows is not None:
         world = product(surface.position - camera.t, camera.R)
         world += product(normal, camera.R) * np.float32(0.012)
         lit = light.shade + (1 - light.shade) * shadows.lit(world)
-    diffuse = np.clip(along(normal, toward), 0, 1) * lit
-    sky = 0.775 + 0.225 * along(normal, up)  # 0.55 seen from below .. 1 from above
-    brightness = (light.ambient * sky + light.key * diffuse).astype(np.float32)
     gloss, exponent = _gloss_tables()
-    half = unit(toward - unit(surface.position))
+    half = unit(toward_light(light, camera) - unit(surface.position))
     facing = np.clip(dot(normal, half), 1e-4, 1)
     glint = gloss[surface.material] * facing ** exponent[surface.material] * lit
-    color = albedo(surface, appearance) * brightness[:, None] * light.tint + glint[:, None]
+    received = brightness(normal, light, camera, lit)[:, None] * light.tint
+    color = albedo(surface, appearance) * received + glint[:, None]
     return np.asarray(np.clip(color, 0, 1.2).astype(np.float32))
 
 

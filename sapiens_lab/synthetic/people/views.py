@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from sapiens_lab.synthetic.people.scene import VERSION, Scene, render_scene
 from sapiens_lab.synthetic.rendering.orbit import USUAL, Orbit
 from sapiens_lab.synthetic.rendering.view import View
 
-SPLITS = ("train", "val", "test")  # in the order of SyntheticPeople: the same scenes
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)  # their order decides the scenes: only append
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

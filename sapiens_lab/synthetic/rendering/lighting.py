@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sapiens_lab.synthetic.rendering.arrays import F32, Rng, product
+from sapiens_lab.synthetic.rendering.arrays import F32, Rng, along, product
+from sapiens_lab.synthetic.rendering.camera import Camera
 from sapiens_lab.synthetic.rendering.mesh import Mesh
 
 _MAP = 112  # pixels of the shadow map's longer side; about 2 cm each
@@ -42,6 +43,25 @@ def sample_light(rng: Rng) -> Light:
         exposure=rng.uniform(0.85, 1.15),
         gamma=rng.uniform(1.3, 2.0),
     )
+
+
+def toward_light(light: Light, camera: Camera) -> F32:
+    """Return the direction ``(3,)`` of the light in the camera frame."""
+    return np.asarray(camera.R @ light.direction, np.float32)
+
+
+def brightness(normal: F32, light: Light, camera: Camera, lit: F32 | float = 1.0) -> F32:
+    """Return diffuse and ambient light ``(P,)`` on surfaces with these normals ``(P, 3)``.
+
+    Args:
+        normal: unit, camera frame.
+        light: world frame.
+        camera: relates the two frames.
+        lit: 0 (shadow) .. 1, how much of the key light arrives.
+    """
+    diffuse = np.clip(along(normal, toward_light(light, camera)), 0, 1) * lit
+    sky = 0.775 + 0.225 * along(normal, camera.R[:, 1])  # 0.55 from below .. 1 from above
+    return np.asarray(light.ambient * sky + light.key * diffuse, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.synthetic.rendering import backgrounds
-from sapiens_lab.synthetic.rendering.arrays import F32, I32, U8, Bool, along, dot, product, unit
+from sapiens_lab.synthetic.rendering.arrays import F32, I32, U8, Bool, dot, product, unit
 from sapiens_lab.synthetic.rendering.camera import Camera
 from sapiens_lab.synthetic.rendering.composite import at_centers, blend, supersampled, tone_map
-from sapiens_lab.synthetic.rendering.lighting import Light, sample_light
+from sapiens_lab.synthetic.rendering.lighting import brightness, sample_light
 from sapiens_lab.synthetic.rendering.raster import Backend, rasterize
 from sapiens_lab.synthetic.rendering.streams import Streams
 from sapiens_lab.synthetic.rendering.view import View
@@ -47,7 +47,7 @@ def render_scan(
     triangle, weights = seen.triangle[mask], seen.weights[mask]
     normal = _normals(scan, dense, mask, triangle, weights)
     light = replace(sample_light(streams.get("light")), gamma=_GAMMA)
-    color = _albedo(scan, xy, triangle, weights) * _brightness(normal, light, camera)[:, None]
+    color = _albedo(scan, xy, triangle, weights) * brightness(normal, light, camera)[:, None]
     backdrop = backgrounds.sample_backdrop(streams.get("backdrop"))
     behind = backgrounds.paint(backdrop, camera, camera, 0.0, None)
     lit = np.clip(color * light.tint, 0, 1.2).astype(np.float32)
@@ -134,11 +134,3 @@ def sample_texture(texture: U8, uv: F32, density: float = 1.0) -> F32:
         for dy, wy in ((0, 1 - fy), (1, fy)):
             color += (wx * wy)[:, None] * texture[(y0 + dy) % height, (x0 + dx) % width]
     return np.asarray(color / np.float32(255))
-
-
-def _brightness(normal: F32, light: Light, camera: Camera) -> F32:
-    """Return diffuse and ambient light ``(P,)``, as ``people.shading.shade`` computes it."""
-    toward = (camera.R @ light.direction).astype(np.float32)
-    sky = 0.775 + 0.225 * along(normal, camera.R[:, 1])
-    diffuse = np.clip(along(normal, toward), 0, 1)
-    return np.asarray(light.ambient * sky + light.key * diffuse, np.float32)
