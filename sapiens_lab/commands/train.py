@@ -227,6 +227,7 @@ def _silence() -> None:
         ".*does not have many workers.*",  # data.num_workers is chosen by the number of cores
         ".*smaller than the logging interval.*",  # the epoch's numbers are logged all the same
         ".*LeafSpec.*deprecated.*",  # between Lightning and torch
+        ".*module\\(s\\) in eval mode at the start of training.*",  # frozen blocks are meant to be
         ".*your dataloader is not resumable.*",  # our DataModule is, see its state_dict
         ".*Checkpoint directory .* exists and is not empty.*",  # a continued run's own
     ):

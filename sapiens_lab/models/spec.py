@@ -102,7 +102,7 @@ def _build(value: Any, trust: bool, where: str) -> Any:
             return functools.partial(target, **arguments)
         try:
             return target(**arguments)
-        except TypeError as error:
+        except (TypeError, AttributeError, RuntimeError) as error:  # values of the wrong kind
             raise ValueError(f"{where}: {value[TARGET]} cannot be built: {error}") from error
     if isinstance(value, Mapping):
         return {str(k): _build(v, trust, f"{where}.{k}") for k, v in value.items()}

@@ -17,7 +17,7 @@ def tune_full(model: nn.Module) -> None:
 
 def tune_head(model: nn.Module) -> None:
     """Train the head on the features of a frozen encoder."""
-    backbone_of(model, "tune=head").requires_grad_(False)
+    backbone_of(model, "tune=head").requires_grad_(False).train()
 
 
 def tune_last(model: nn.Module, *, num_layers: int = 4) -> None:
@@ -35,6 +35,7 @@ def tune_last(model: nn.Module, *, num_layers: int = 4) -> None:
     for name, parameter in backbone.named_parameters():
         if layers[name] < trained:
             parameter.requires_grad_(False)
+    backbone.train()  # frozen blocks change to evaluation mode
 
 
 def backbone_of(model: nn.Module, option: str, *, needs_blocks: bool = False) -> Backbone:

@@ -58,9 +58,8 @@ def _check_used(backbone: Backbone) -> None:
     adapters = {n: m for n, m in backbone.named_modules() if isinstance(m, LoraLinear)}
     hooks = [m.register_forward_hook(lambda m, *_: used.add(m)) for m in adapters.values()]
     device = next(backbone.parameters()).device
-    was_training = backbone.training
     backbone.eval()(torch.zeros(1, 3, *backbone.image_size, device=device))
-    backbone.train(was_training)
+    backbone.train()
     for hook in hooks:
         hook.remove()
     if idle := [name for name, module in adapters.items() if module not in used]:

@@ -82,11 +82,10 @@ class Weights:
     @property
     def grid(self) -> tuple[int, int] | None:
         """The (rows, columns) of patches of the encoder, where the file says them."""
-        if self.description is None or self.description.model is None:
-            return None
-        backbone = self.description.model.get("backbone", {})
-        size, patch = backbone.get("image_size"), backbone.get("patch_size")
-        return None if not size or not patch else (size[0] // patch, size[1] // patch)
+        match self.description and self.description.model:
+            case {"backbone": {"image_size": [int(height), int(width)], "patch_size": int(patch)}}:
+                return (height // patch, width // patch) if patch > 0 else None
+        return None
 
     @property
     def origin(self) -> str:

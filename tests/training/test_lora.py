@@ -10,7 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from sapiens_lab.models.heads import FeatureHead
 from sapiens_lab.models.lora import lora_scale, merge_lora
+from sapiens_lab.models.sapiens import Sapiens
+from sapiens_lab.models.timm_encoder import TimmEncoder
 from sapiens_lab.training.freeze import tune_head, tune_last
 from sapiens_lab.training.lora import tune_lora
 from sapiens_lab.training.memory import activations
@@ -125,3 +128,31 @@ def test_the_command_tunes_evaluates_and_exports(
     best = numbers(run)["best"]["val/loss"]
     assert numbers(commands.runs()[-1])["test"]["test/loss"] == pytest.approx(best, rel=1e-5)
     commands.train("debug=fast", f"weights={run}/export", "head_init=keep")
+
+
+def test_frozen_blocks_drop_nothing_while_the_others_train() -> None:
+    model = made(drop_path=0.9)
+    tune_last(model, num_layers=1)
+    assert [block.training for block in model.backbone.blocks] == [False, True]
+    model.eval()
+    assert not any(block.training for block in model.backbone.blocks)
+
+
+@pytest.mark.parametrize("apply", [partial(tune_last, num_layers=2), tune_lora])
+def test_timm_encoders_train_in_part(apply: Callable[[nn.Module], None]) -> None:
+    encoder = TimmEncoder("vit_tiny_patch16_224", image_size=(64, 48))
+    model = Sapiens(encoder, head=FeatureHead)
+    apply(model)
+    trained = {n for n, p in model.named_parameters() if p.requires_grad}
+    if apply is tune_lora:
+        assert trained == {n for n, _ in model.named_parameters() if "lora_" in n}
+        assert len(trained) == 12 * 2 * 2  # A and B of qkv and proj in twelve blocks
+    else:
+        blocks = {n.split("blocks.")[1].split(".")[0] for n in trained if "blocks." in n}
+        assert blocks == {"10", "11"}
+
+
+def test_adapters_that_an_encoder_bypasses_are_refused() -> None:
+    encoder = TimmEncoder("eva02_tiny_patch14_224", image_size=(56, 56))
+    with pytest.raises(ValueError, match="its adapter has no effect"):
+        tune_lora(Sapiens(encoder, head=FeatureHead), targets=("qkv",))
