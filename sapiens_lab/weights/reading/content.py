@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +49,9 @@ def read_content(path: Path, *, is_mapped: bool = True) -> Any:
     check_regular(path)
     _check_start(path)
     try:
-        content = _read(path, is_mapped=is_mapped)
-        check_tree(content)
+        with _uncollected():
+            content = _read(path, is_mapped=is_mapped)
+            check_tree(content)
     except RefusedError as error:
         raise ValueError(f"{path} is not read: {error}") from error
     except MemoryError as error:
@@ -75,6 +79,18 @@ def _read(path: Path, *, is_mapped: bool) -> Any:
         tensors = load_file(path)
         return tensors if is_mapped else {name: t.clone() for name, t in tensors.items()}
     raise DamagedError("its start is not that of one")
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make containers without the garbage collector, which would visit them again and again."""
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
 
 
 def _check_start(path: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from sapiens_lab.weights.reading.source import DamagedError, RefusedError
 from sapiens_lab.weights.reading.stubs import Global, ScriptObject, Stub
 
-MAX_STEPS = 2_000_000  # an optimizer's state of 1000 tensors takes 100,000
+MAX_STEPS = 1_000_000  # an optimizer's state of 1000 tensors takes 100,000
 _MAX_NAME = 1000
 _MAX_INTEGER = 64  # bytes
 _MAX_TUPLE_KEYS = 1000  # hashes of tuples can be made to collide
@@ -254,6 +254,10 @@ class Machine:
         name, module = self._pop(), self._pop()
         self._push(self._named(module, name))
 
+    def _empty_set(self) -> None:
+        self.charge(3)  # as large as four empty lists
+        self._push(set())
+
     def _frozen(self) -> None:
         self._push(frozenset([self.check_key(item) for item in self._pop_to_mark()]))
 
@@ -290,7 +294,7 @@ _OPCODES: dict[bytes, Step] = {
     b"\x8e": lambda m: m._push(bytes(m._take(m._number("<Q")))),
     b"\x96": lambda m: m._push(bytearray(m._take(m._number("<Q")))),
     b")": lambda m: m._push(()), b"]": lambda m: m._push([]), b"}": lambda m: m._push({}),
-    b"\x8f": lambda m: m._push(set()),
+    b"\x8f": Machine._empty_set,
     b"t": lambda m: m._push(tuple(m._pop_to_mark())), b"\x85": lambda m: m._tuple(1),
     b"\x86": lambda m: m._tuple(2), b"\x87": lambda m: m._tuple(3),
     b"l": lambda m: m._push(m._pop_to_mark()), b"\x91": Machine._frozen,

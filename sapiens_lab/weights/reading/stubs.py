@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sapiens_lab.weights.reading.source import RefusedError
+
 
 @dataclass(frozen=True, slots=True)
 class Global:
@@ -60,7 +62,7 @@ def check_tree(root: Any, *, depth: int = 100, nodes: int = 5_000_000) -> None:
     """Check that walking ``root`` ends soon, so that whoever uses it may do so without care.
 
     Raises:
-        ValueError: containers hold themselves, are nested deeper than ``depth``, or name each
+        RefusedError: containers hold themselves, are nested deeper than ``depth``, or name each
             other so often that a walk would visit more than ``nodes`` of them.
     """
     known: dict[int, tuple[int, int]] = {}  # id -> nodes and depth below
@@ -73,7 +75,7 @@ def check_tree(root: Any, *, depth: int = 100, nodes: int = 5_000_000) -> None:
         below = [child for child in children(node) if not isinstance(child, (str, int, float))]
         if not is_left:
             if id(node) in open_:
-                raise ValueError("a container in it holds itself")
+                raise RefusedError("a container in it holds itself")
             open_.add(id(node))
             waiting.append((node, True))
             waiting.extend((child, False) for child in below if id(child) not in known)
@@ -82,5 +84,5 @@ def check_tree(root: Any, *, depth: int = 100, nodes: int = 5_000_000) -> None:
         size = 1 + sum(known[id(child)][0] for child in below)
         height = 1 + max((known[id(child)][1] for child in below), default=0)
         if height > depth or size > nodes:
-            raise ValueError("its containers are nested too deeply or too often")
+            raise RefusedError("its containers are nested too deeply or too often")
         known[id(node)] = (size, height)
