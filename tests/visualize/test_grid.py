@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sapiens_lab.data.images import read_image
 from sapiens_lab.visualize.grid import grid
-from sapiens_lab.visualize.image import add_caption, fit_height, text_width, write_image
+from sapiens_lab.visualize.image import RGBImage, add_caption, fit_height, text_width, write_image
+from sapiens_lab.visualize.view import SideBySide
 
 
 def test_a_grid_holds_rows_of_different_lengths_and_widths() -> None:
@@ -57,3 +59,27 @@ def test_images_are_written_as_they_are_and_bad_names_refused(tmp_path: Path) ->
     (tmp_path / "red.png").mkdir()
     with pytest.raises(OSError, match=r"red\.png cannot be written"):
         write_image(tmp_path / "red.png", image)
+
+
+def test_the_views_of_several_tasks_stand_side_by_side_with_a_gap() -> None:
+    class Flat:
+        titles = ("input", "ground truth", "prediction")
+
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+        def plain(self, batch: Any, index: int) -> RGBImage:
+            return np.full((8, 5, 3), self.value, np.uint8)
+
+        def target(self, batch: Any, index: int) -> RGBImage:
+            return self.plain(batch, index)
+
+        def prediction(self, batch: Any, index: int, prediction: Any) -> RGBImage:
+            return np.full((8, 5, 3), prediction, np.uint8)
+
+    view = SideBySide({"a": Flat(1), "b": Flat(2)})
+    batch: Any = None  # not looked at
+    assert view.plain(batch, 0)[0, :, 0].tolist() == [1] * 5
+    assert view.target(batch, 0)[0, :, 0].tolist() == [1] * 5 + [255] * 4 + [2] * 5
+    both = view.prediction(batch, 0, {"b": 8, "a": 7})
+    assert both[0, :, 0].tolist() == [7] * 5 + [255] * 4 + [8] * 5

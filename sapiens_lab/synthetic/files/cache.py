@@ -36,7 +36,7 @@ class SceneCache:
 
     @property
     def folder(self) -> Path:
-        """Where the scenes of this source are."""
+        """The folder of this source's scenes."""
         return self.root / hashlib.sha256(self._description().encode()).hexdigest()[:16]
 
     def path(self, index: int) -> Path:
@@ -88,7 +88,7 @@ class SceneCache:
 
 
 def default_cache_dir() -> Path:
-    """Return where scenes are kept unless a user says otherwise."""
+    """Return the default folder of scenes."""
     return cache_folder() / "synthetic"
 
 

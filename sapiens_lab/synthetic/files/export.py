@@ -87,7 +87,7 @@ class ExportFolder:
         write_atomically(path, json.dumps(content, indent=1).encode())
 
     def complete(self) -> set[int]:
-        """Return the numbers of the scenes all of whose files are there."""
+        """Return the numbers of the scenes that have all their files."""
         found: set[int] = set()
         for shard in _names(self.root / "scenes"):
             whole = {name[:-5] for name in _names(self.root / "scenes" / shard)}

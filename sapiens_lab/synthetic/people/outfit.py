@@ -65,7 +65,8 @@ def sample_outfit(rng: Rng, regions: Regions, *, femininity: float) -> Outfit:
         skirt_end=rng.uniform(0.3, 0.8),
         waist_y=regions.hip_y + (0.13 if bottom == "skirt" else rng.uniform(0.06, 0.13)),
         bottom_ease=0.004 if bottom in ("brief", "skirt") else 0.005 + rng.uniform(0, 0.014),
-        tucked=rng.random() < 0.4 or bottom == "skirt",  # the skirt's own waist is as high
+        tucked=rng.random() < 0.4
+        or bottom == "skirt",  # a skirt's waist is as high as the top's hem
         shoes=rng.random() < 0.75,
         socks=rng.random() < 0.6,
         sock_top=rng.uniform(0.55, 0.93),
@@ -104,7 +105,7 @@ def skirt_hides(outfit: Outfit, regions: Regions) -> F32:
 
 
 def layered(outfit: Outfit, top: F32, bottom: F32, regions: Regions) -> tuple[F32, F32]:
-    """Hide the inner one of two overlapping garments, but for a margin below the outer hem."""
+    """Hide the inner of two overlapping garments, except for a margin below the outer hem."""
     margin = np.float32(0.03)
     if outfit.top and outfit.tucked:
         inner = np.minimum(top, margin - bottom)

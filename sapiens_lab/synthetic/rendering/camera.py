@@ -31,7 +31,7 @@ class Camera:
 
     @property
     def center(self) -> F64:
-        """Where the camera stands in the world, ``(3,)``."""
+        """The camera's position in the world, ``(3,)`` [m]."""
         return np.asarray(-self.R.T @ self.t)
 
     def transform(self, points: NDArray[Any]) -> F32:

@@ -34,7 +34,7 @@ class SineNoise:
         )
 
     def __call__(self, points: F32, *, smallest: float = 0.0) -> F32:
-        """Evaluate at ``points (..., D)``, without what is finer than ``smallest`` [units].
+        """Evaluate at ``points (..., D)``, without details finer than ``smallest`` [units].
 
         Fading out waves that a pixel cannot resolve keeps textures from flickering.
         """

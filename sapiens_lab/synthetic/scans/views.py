@@ -68,7 +68,7 @@ class ScanViews:
 
 
 def _targets(scan: Scan, framing: Framing) -> tuple[F32, Framing]:
-    """Return the points to be shown, and what they show: a coarse mesh is shown whole."""
+    """Return the points to show, and their framing: a coarse mesh is shown whole."""
     points = scan.vertices
     if framing != "full":
         shown = points[points[:, 1] > _LOWEST[framing] * points[:, 1].max()]

@@ -63,3 +63,20 @@ def test_impossible_orbits_are_refused() -> None:
         Orbit(fov_deg=(60, 20))
     with pytest.raises(ValueError, match=r"elevation .* between -89 and 89"):
         Orbit(elevation_deg=(0, 90))
+
+
+@pytest.mark.parametrize(
+    ("orbit", "K", "place"),
+    [
+        (USUAL, (143.9586, 37.8092, 61.2528), (-2.01123, 1.80518, -0.84451)),
+        (AROUND, (387.0790, 47.5, 63.5), (4.46203, 0.97411, 3.82858)),
+    ],
+    ids=["usual", "around"],
+)
+def test_a_seed_gives_the_camera_that_it_has_always_given(
+    orbit: Orbit, K: tuple[float, ...], place: tuple[float, ...]
+) -> None:
+    """If not, cached and written scenes become others: raise the renderer's VERSION."""
+    camera, _ = orbit.sample(rng(0), BOX, SIZE)
+    np.testing.assert_allclose(camera.K[[0, 0, 1], [0, 2, 2]], K, rtol=1e-5)
+    np.testing.assert_allclose(camera.center, place, rtol=1e-4)
