@@ -1,4 +1,4 @@
-"""Left and right, read off names: ``left_knee``, ``KneeL``, ``r.ankle``, ``Right_Foot``."""
+"""Infer left and right from names: ``left_knee``, ``KneeL``, ``r.ankle``, ``Right_Foot``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def other_side(name: str) -> str:
 
 
 def side_of(name: str) -> Side:
-    """Return the side that a name speaks of."""
+    """Return the side that a name contains."""
     words = [word.lower() for word in _WORDS.findall(_GLUED.sub(r"\1_", name))]
     if "left" in words or "l" in words:
         return "left"

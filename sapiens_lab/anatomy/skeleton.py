@@ -1,4 +1,4 @@
-"""Keypoint sets. One YAML, or the ``categories`` of a COCO file, says all there is to know."""
+"""Keypoint sets. One YAML, or the ``categories`` of a COCO file, describes one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sapiens_lab.anatomy import sides
 from sapiens_lab.anatomy.loading import Document, Kind, flip_indices, index_of, load, parse_color
 
-# Width of a keypoint whose annotation spread nobody has measured: between those of the eye (0.025)
+# Falloff of a keypoint whose annotation spread is unknown: between those of the eye (0.025)
 # and the hip (0.107) in COCO. AP depends on it, so compare such runs by PCK too.
 DEFAULT_SIGMA = 0.05
 SIDE_COLORS = {"left": "#00ff00", "right": "#ff8000", "center": "#3399ff"}

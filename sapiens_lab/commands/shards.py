@@ -72,7 +72,7 @@ def _make(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> int:
-    archives = find_archives(arguments.folder, None, val_fraction=0)
+    archives = find_archives(arguments.folder, None, val_fraction=None)
     faults: list[str] = []
     total = 0
     with _progress(console) as progress:

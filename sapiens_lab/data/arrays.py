@@ -1,6 +1,6 @@
-"""Reading what is not an image: class ids, masks, depth and normals, value by value.
+"""Read what is not an image: class ids, masks, depth and normals, value by value.
 
-A viewer's idea of a file is wrong here: the indices of a palette image are the data and not its
+What a viewer shows is wrong here: the indices of a palette image are the data and not its
 colors, 16 bits must stay 16 bits, and nothing may be resampled.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sapiens_lab.data.images import read_content, read_image, size_of
+from sapiens_lab.data.images import imdecode, read_content, read_image, size_of
 
 LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".npy"})  # all lossless
 MAP_SUFFIXES = frozenset({".npy", ".png", ".tif", ".tiff", ".exr"})
 MASK_SUFFIXES = LABEL_SUFFIXES | {".jpg", ".jpeg", ".webp"}
 
-# Pillow spreads pixel values of 2 and 4 bits over 0..255; class ids are the levels themselves.
+# Pillow spreads pixel values of 2 and 4 bits over 0..255; class ids are the stored values.
 _SPREAD = {"L;2": 85, "L;4": 17}
 
 
@@ -43,7 +43,7 @@ def read_labels(path: Path) -> NDArray[Any]:
         ValueError: it is damaged, lossy or holds no integers.
     """
     is_array = path.suffix.lower() == ".npy"
-    values = _squeezed(_read_npy(path)) if is_array else _read_levels(path)
+    values = _squeezed(_read_npy(path)) if is_array else _read_values(path)
     if values.ndim == 3 and values.shape[2] in (2, 4):  # the last is alpha
         values = values[..., 0] if values.shape[2] == 2 else values[..., :3]
     if values.dtype == np.bool_:
@@ -78,14 +78,7 @@ def read_map(path: Path) -> NDArray[Any]:
     """
     if path.suffix.lower() == ".npy":
         return _squeezed(_read_npy(path))
-    content = _read_bytes(path)
-    pixels = np.frombuffer(content, np.uint8)
-    is_cut_off = content[:4] == b"\x89PNG" and b"IEND" not in content[-4096:]
-    try:  # OpenCV would fill what is missing with zeros, silently
-        usable = pixels.size and not is_cut_off
-        values = cv2.imdecode(pixels, cv2.IMREAD_UNCHANGED) if usable else None
-    except cv2.error:
-        values = None
+    values = imdecode(read_content(path), cv2.IMREAD_UNCHANGED)
     if values is None and path.suffix.lower() == ".exr":
         raise ValueError(
             f"this OpenCV ({cv2.__version__}) does not read {path}. With opencv-python 4, start "
@@ -105,7 +98,7 @@ def _squeezed(values: NDArray[Any]) -> NDArray[Any]:
     return values[0] if values.ndim == 3 and values.shape[0] == 1 else values
 
 
-def _read_levels(path: Path) -> NDArray[Any]:
+def _read_values(path: Path) -> NDArray[Any]:
     try:
         with Image.open(path) as image:
             if image.format == "JPEG":
@@ -116,7 +109,7 @@ def _read_levels(path: Path) -> NDArray[Any]:
         raise FileNotFoundError(f"there is no file {path}") from error
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is damaged or not an image") from error
-    except (OSError, SyntaxError) as error:  # Pillow's words for a broken file
+    except (OSError, SyntaxError) as error:  # what Pillow raises for a broken file
         raise ValueError(f"{path} is damaged: {error}; copy it again") from error
     return values // spread if spread > 1 else values
 
@@ -135,10 +128,3 @@ def _read_npy(path: Path) -> NDArray[Any]:
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{path} is not an array that NumPy saved: {error}") from error
     return values
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileNotFoundError(f"cannot open {path}: {error.strerror}") from error

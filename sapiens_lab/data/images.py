@@ -1,4 +1,4 @@
-"""Reading images of any mode as 8-bit RGB, with errors that name the file."""
+"""Read images of any mode as 8-bit RGB, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import logging
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-REDUCTIONS = (8, 4, 2)  # fractions of the size at which a JPEG can be decoded
+REDUCTIONS = (8, 4, 2)  # divisors of the size at which a JPEG can be decoded
 
 _FLAGS = {
     1: cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH,
@@ -82,15 +83,23 @@ def decode(content: bytes, name: str | Path, *, reduce: int = 1) -> NDArray[np.u
         raise CorruptImageError(
             f"the image {name} is truncated ({len(content)} bytes); copy it again"
         )
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS[reduce])
-    except cv2.error:
-        pixels = None
+    pixels = imdecode(content, _FLAGS[reduce])
     if pixels is None:
         raise CorruptImageError(f"{name} is damaged or not an image; copy it again or take it out")
     if pixels.dtype == np.uint16:
         pixels = _to_8_bits(pixels, name)
     return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def imdecode(content: bytes, flags: int) -> NDArray[Any] | None:
+    """Return what OpenCV decodes, in BGR; ``None`` for a file that is damaged or cut off."""
+    if _is_cut_off(content):
+        return None
+    try:
+        pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        return None
+    return pixels
 
 
 def size_of(content: bytes, name: str | Path) -> tuple[int, int]:
@@ -110,7 +119,7 @@ def size_of(content: bytes, name: str | Path) -> tuple[int, int]:
 
 
 def is_jpeg(content: bytes) -> bool:
-    """Tell a JPEG by its first bytes, whatever its name says."""
+    """Return whether a file is a JPEG, by its first bytes."""
     return content[:3] == b"\xff\xd8\xff"
 
 
@@ -141,7 +150,7 @@ def _warn_of_dark_files(kind: str, name: str | Path, span: str) -> None:
 
 
 def _is_cut_off(content: bytes) -> bool:
-    """Tell whether a JPEG or PNG lacks its end: OpenCV would fill the rest with gray, silently."""
+    """Return whether a JPEG or PNG lacks its end, which OpenCV would fill without an error."""
     if is_jpeg(content):
         return b"\xff\xd9" not in content[-4096:]  # cameras append data behind the end
     if content[:4] == b"\x89PNG":

@@ -32,7 +32,7 @@ _WORDS = ("instances", "segm", "parts", "mask", "coco")  # in the names of likel
 
 
 class CocoParts(MapDataset):
-    """One sample an image, whole, in the source frame.
+    """Images and the class ids that their annotations give.
 
     Where annotations overlap, the smaller one lies on top: a face on a body. Crowds are ignored
     where nothing lies on them. What no annotation covers is the class ``background``, or ignored if

@@ -15,7 +15,7 @@ from sapiens_lab.data.discovery.coco import CocoFile, Wanted
 
 log = logging.getLogger(__name__)
 
-# Fraction of a COCO person's box that its mask covers, on average; stands in for a missing area.
+# Fraction of a COCO person's box that its mask covers, on average; used if the area is missing.
 _AREA_OF_BOX = 0.53
 # COCO-WholeBody keeps its 133 points under five keys; joined in this order.
 _WHOLEBODY_KEYS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
@@ -27,7 +27,7 @@ class People:
     """``N`` people. Arrays, not lists: worker processes share them without copying."""
 
     ids: NDArray[np.int64]  # (N,)
-    image_index: NDArray[np.int64]  # (N,) place in the file's list of images
+    image_index: NDArray[np.int64]  # (N,) index into the file's list of images
     boxes: NDArray[np.float32]  # (N, 4) xyxy source pixels
     points: NDArray[np.float32]  # (N, K, 3) x, y, visible 0..2
     scores: NDArray[np.float32]  # (N,) of the detector, 1 for annotated boxes
@@ -79,7 +79,7 @@ def read_people(
     Args:
         file: the annotations.
         skeleton: what the numbers mean.
-        image_index: place of each image of this split by its id.
+        image_index: index of each image of this split by its id.
         skip_faulty: leave people with a faulty box out instead of raising.
 
     Raises:

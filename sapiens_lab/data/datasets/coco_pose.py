@@ -123,9 +123,9 @@ class CocoPose(Dataset):
         annotations = []
         for i, source in enumerate(content["annotations"]):
             if source["image_id"] in self._image_index:
-                place = self._image_index[source["image_id"]]
+                index = self._image_index[source["image_id"]]
                 complete = complete_annotation({"id": i, **source}, self.skeleton)
-                annotations.append({**complete, "image_id": self._image_ids[place]})
+                annotations.append({**complete, "image_id": self._image_ids[index]})
         return {
             "images": [{"id": self._image_ids[i]} for i in self._image_index.values()],
             "categories": content.get("categories") or [{"id": 1, "name": "person"}],
@@ -164,5 +164,5 @@ class CocoPose(Dataset):
             }
 
 
-def _as_int(image_id: Any, place: int) -> int:
-    return image_id if isinstance(image_id, int) else place
+def _as_int(image_id: Any, index: int) -> int:
+    return image_id if isinstance(image_id, int) else index

@@ -26,7 +26,7 @@ DepthKind = Literal["relative", "metric"]
 
 
 class DepthMaps(MapDataset):
-    """One sample an image, whole, in the source frame; boxed by its mask.
+    """Images and their depth; for the arguments of all such datasets see ``MapDataset``.
 
     The layout of the official toy data, ``images/ masks/ depths/`` with equal file names, or
     ``rgb/ mask/ depth/``, perhaps with ``train/`` and ``val/`` inside or outside.
@@ -35,9 +35,6 @@ class DepthMaps(MapDataset):
     and, for ``metric`` and for inverse depth, turns into a depth above zero.
 
     Args:
-        root: folder of the dataset.
-        split: ``train`` or ``val``. If the folders are not split, the images are divided by
-            a checksum of their names, always in the same way.
         kind: ``metric`` asks for meters; ``relative`` takes any unit.
         unit_m: meters of one stored unit, e.g. 0.001 for the millimeters of 16-bit PNG; negative
             where the stored numbers are (``z`` of a camera that looks along ``-z``). For inverse
@@ -45,15 +42,7 @@ class DepthMaps(MapDataset):
         invalid: stored numbers that mean "no measurement".
         larger_is_farther: ``False`` says that files hold inverse depth (disparity, 1 / depth): the
             depth is then ``unit_m`` divided by the stored number.
-        image_dir, depth_dir, mask_dir: folders, absolute or relative to ``root``. Without masks
-            the whole image counts.
-        val_fraction: fraction that validates if the folders are not split; ``None`` divides none.
-        on_error: ``skip`` logs images without depth, and faulty files, and goes on.
-
-    Raises:
-        FileNotFoundError: a folder is missing or empty; says what is there instead.
-        ValueError: an argument makes no sense, or names, sizes or numbers are not what they should
-            be; names the files.
+        mask_dir: foreground masks; without them the whole image counts.
     """
 
     field = "depth"
@@ -86,11 +75,7 @@ class DepthMaps(MapDataset):
         check_spread(self.check, len(self), on_error=on_error)
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> DepthMap:
-        """Return the depth, and where it is known.
-
-        Raises:
-            ValueError, FileNotFoundError: the file cannot be read or does not fit; names it.
-        """
+        """Return the depth, and where it is known."""
         path = self._depths[index]
         stored = _read_depth(path)
         if self.kind == "metric" and stored.dtype == np.uint8:
@@ -133,6 +118,6 @@ def _why_invalid(path: Path, values: NDArray[np.float32], mask: NDArray[np.bool_
     span = f"{finite.min():g}..{finite.max():g}" if finite.size else "not finite"
     return (
         f"{path} has no valid pixel: its numbers are {span}"
-        + (", in the mask none counts" if mask is not None else "")
+        + (", in the mask none is valid" if mask is not None else "")
         + "; look at `invalid`, `unit_m` (its sign too), `larger_is_farther` and the mask"
     )

@@ -21,7 +21,7 @@ class ImageFolder(Dataset):
         split: images below ``train/`` or ``val/`` if the tree has folders of both; else all are
             divided by a checksum of their names, always in the same way. An image alone serves
             both.
-        val_fraction: fraction that validates, at least one image.
+        val_fraction: fraction that validates, at least one image; ``None``: all serve both splits.
 
     Raises:
         FileNotFoundError: there is no such folder, or no image in it.
@@ -32,7 +32,7 @@ class ImageFolder(Dataset):
         root: str | Path,
         *,
         split: Split,
-        val_fraction: float = 0.02,
+        val_fraction: float | None = 0.02,
     ) -> None:
         self.root = Path(root)
         self.names = find_images(root, split, val_fraction=val_fraction)

@@ -32,7 +32,8 @@ class ImageShards(Dataset):
         root: of the archives; its subfolders are searched too.
         split: archives whose names or folders name it, as in ``train-000007.tar`` or
             ``val/7.tar``; if none does, the last ones in the order of names validate.
-        val_fraction: fraction of the archives that validates in that case, at least one.
+        val_fraction: fraction of the archives that validates in that case, at least one; ``None``:
+            all serve both splits.
 
     Attributes:
         group_sizes: number of images of every archive; a sampler reads archives one by one.
@@ -42,7 +43,9 @@ class ImageShards(Dataset):
         CorruptArchiveError: an archive is compressed, damaged or cut off; names it.
     """
 
-    def __init__(self, root: str | Path, *, split: Split, val_fraction: float = 0.02) -> None:
+    def __init__(
+        self, root: str | Path, *, split: Split, val_fraction: float | None = 0.02
+    ) -> None:
         self.archives = find_archives(root, split, val_fraction=val_fraction)
         with ThreadPoolExecutor(_THREADS) as pool:
             sizes = pool.map(lambda path: len(load_index(path)), self.archives)

@@ -30,12 +30,24 @@ NUM_CHECKED = 32  # samples that a dataset reads before the first step
 class MapDataset(Dataset):
     """Images with one map each, whole, in the source frame; boxed by their masks.
 
-    Subclass it, find the files, and write ``read_map``.
+    Subclass it, find the files, and write ``read_map``. Datasets in folders share these arguments:
+
+    ========================  ======================================================================
+    ``root``                  folder of the dataset
+    ``split``                 ``train`` or ``val``; folders may be split, inside or outside
+    ``val_fraction``          fraction that validates if they are not, chosen by a checksum of the
+                              names, always in the same way; ``None`` divides nothing
+    ``image_dir``, ``*_dir``  folders, absolute or relative to ``root``; ``None`` searches them
+    ``on_error``              ``skip`` logs images without a map, and faulty files, and goes on
+    ========================  ======================================================================
+
+    They raise ``FileNotFoundError`` for a folder that is missing or empty, with what is there
+    instead, and ``ValueError`` for names, sizes or values that do not fit, with the files.
 
     Args:
         files: paths by kind, one per sample: of each ``image`` and, if there are any, of each
             foreground ``mask``.
-        on_error: ``skip`` goes on without faulty files.
+        on_error: see above.
     """
 
     field: ClassVar[str]  # the name of the map in ``Sample.fields``

@@ -1,7 +1,7 @@
 """Images with surface normals, brought into our frame and checked before the first step.
 
-Every renderer has a frame of its own and none writes it into the file. A wrong one trains without
-complaint, so what can be told from the numbers is: their length, and whether they face the camera.
+Renderers differ in their frames, and files do not say which it is. A wrong one trains without an
+error, so what the vectors tell is checked: their length, and whether they face the camera.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ AxisOrder = Literal["xyz", "zyx"]
 
 # What each axis of a frame is in ours: x right, y down, z away from the viewer.
 _SIGNS: dict[str, tuple[int, int, int]] = {"opencv": (1, 1, 1), "opengl": (1, -1, -1)}
-_LEVELS = {"rgb8": 255, "rgb16": 65535}
+_MAX_VALUE = {"rgb8": 255, "rgb16": 65535}
 _UNSET = 0.1  # shorter vectors are no directions: background written as 0 or as mid-gray
 _SHORTEST = 0.5  # shorter ones are mixtures of opposite directions
 _MAX_MISFIT = 0.1  # median difference of the length from 1
@@ -44,7 +44,7 @@ _NUM_SAMPLED = 10_000  # pixels of a map that the checks look at
 
 
 class NormalMaps(MapDataset):
-    """One sample an image, whole, in the source frame; boxed by its mask.
+    """Images and their normals; for the arguments of all such datasets see ``MapDataset``.
 
     The layout of the official toy data, ``images/ masks/ normals/`` with equal file names, or
     ``rgb/ mask/ normal/``, perhaps with ``train/`` and ``val/`` inside or outside. A pixel is
@@ -52,23 +52,16 @@ class NormalMaps(MapDataset):
     encodings, black means "no measurement" too.
 
     Args:
-        root: folder of the dataset.
-        split: ``train`` or ``val``. If the folders are not split, the images are divided by
-            a checksum of their names, always in the same way.
         frame: of the files. ``opencv``: x right, y down, z away from the viewer, which is ours.
             ``opengl``: x right, y up, z toward the viewer, the blueish images of most tools.
         encoding: ``npy`` is floats -1..1 as they are (.npy, EXR, float TIFF); ``rgb8`` and
             ``rgb16`` are images of ``(n + 1) / 2``; ``auto`` decides by the file's type.
         axis_order: of the three stored numbers; ``zyx`` for arrays written by OpenCV's BGR habit.
-        image_dir, normal_dir, mask_dir: folders, absolute or relative to ``root``. Without masks
-            the whole image counts.
-        val_fraction: fraction that validates if the folders are not split; ``None`` divides none.
-        on_error: ``skip`` logs images without normals, and faulty files, and goes on.
+        mask_dir: foreground masks; without them the whole image counts.
 
     Raises:
-        FileNotFoundError: a folder is missing or empty; says what is there instead.
-        ValueError: names or sizes do not match, vectors are far from unit length, or the surface
-            as a whole faces away from the camera; names the files and the settings that would fit.
+        ValueError: beside the faults of files, vectors that are far from unit length, or a surface
+            that faces away from the camera as a whole; names the settings that would fit.
     """
 
     field = "normal"
@@ -104,11 +97,7 @@ class NormalMaps(MapDataset):
         _check_facing(vectors, frame, axis_order, self._normals[0].parent)
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> NormalMap:
-        """Return unit normals in our frame, and where they are known.
-
-        Raises:
-            ValueError, FileNotFoundError: the file cannot be read or does not fit; names it.
-        """
+        """Return unit normals in our frame, and where they are known."""
         stored, known = self._read_vectors(index, size, mask)
         length = _length(stored)
         valid = known & (length > _SHORTEST)
@@ -142,7 +131,7 @@ class NormalMaps(MapDataset):
 def to_our_frame(
     normal: NDArray[np.float32], *, frame: Frame, axis_order: AxisOrder
 ) -> NDArray[np.float32]:
-    """Turn stored vectors ``(..., 3)`` into ours: x right, y down, z away from the viewer."""
+    """Convert stored vectors ``(..., 3)`` into ours: x right, y down, z away from the viewer."""
     ordered = normal if axis_order == "xyz" else normal[..., ::-1]
     return np.ascontiguousarray(ordered * np.array(_SIGNS[frame], np.float32))
 
@@ -162,7 +151,7 @@ def _decode(
     if kind == "npy":
         length = _length(vectors)
         return vectors, np.isfinite(length) & (length > _UNSET)
-    vectors = vectors * (2 / _LEVELS[kind]) - 1
+    vectors = vectors * (2 / _MAX_VALUE[kind]) - 1
     is_black = (stored[..., 0] | stored[..., 1] | stored[..., 2]) == 0
     return vectors, ~is_black & (_length(vectors) > _UNSET)
 
@@ -199,23 +188,23 @@ def _check_facing(
     """
 
     def facing(frame: Frame, axis_order: AxisOrder) -> float:
-        turned = (to_our_frame(v, frame=frame, axis_order=axis_order)[:, 2] for v in vectors)
-        return float(np.mean([(z < 0).mean() for z in turned]))
+        z = (to_our_frame(v, frame=frame, axis_order=axis_order)[:, 2] for v in vectors)
+        return float(np.mean([(values < 0).mean() for values in z]))
 
     settings = {
         f"frame={f} axis_order={a}": facing(f, a)
         for a in get_args(AxisOrder)
         for f in get_args(Frame)
     }
-    share = settings[f"frame={frame} axis_order={axis_order}"]
+    fraction = settings[f"frame={frame} axis_order={axis_order}"]
     best = max(settings, key=lambda setting: settings[setting])
     message = (
-        f"with frame={frame} axis_order={axis_order}, only {share:.0%} of the surface in {folder} "
-        f"faces the camera; {best} would make it {settings[best]:.0%}"
+        f"with frame={frame} axis_order={axis_order}, only {fraction:.0%} of the surface in "
+        f"{folder} faces the camera; {best} would make it {settings[best]:.0%}"
     )
-    if share < 0.5:
+    if fraction < 0.5:
         raise ValueError(message)
-    if settings[best] - share > _SUSPICIOUS:
+    if settings[best] - fraction > _SUSPICIOUS:
         log.warning("%s: is the setting right?", message)
 
 

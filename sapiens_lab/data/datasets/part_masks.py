@@ -36,25 +36,15 @@ _FACE_SUFFIX = "_seg"  # NNNNNN.png, NNNNNN_seg.png
 
 
 class PartMasks(MapDataset):
-    """One sample an image, whole, in the source frame.
+    """Images and their class ids; for the arguments of all such datasets see ``MapDataset``.
 
     Args:
-        root: folder of the dataset.
-        split: ``train`` or ``val``. If the folders are not split, the images are divided by
-            a checksum of their names, always in the same way.
         parts: the class list; it also says what the values in the files become.
         layout: ``folders`` is ``images/`` and ``labels/`` (or ``masks/``, ``annotations/``,
             ``segmentations/``) with equal file names, perhaps with ``train/`` and ``val/`` inside
             or outside; ``lip``, ``cihp`` and ``face_synthetics`` are those sets as published.
-        image_dir: folder of the images, absolute or relative to ``root``.
         label_dir: folder of the labels: images of ids, palette images (their indices count),
             masks painted in the colors of the classes, or ``.npy``.
-        val_fraction: fraction that validates if the folders are not split; ``None`` divides none.
-        on_error: ``skip`` logs images without labels, and faulty files, and goes on.
-
-    Raises:
-        FileNotFoundError: a folder is missing or empty; says what is there instead.
-        ValueError: names, sizes or values are not what they should be; names the files.
     """
 
     field = "labels"
@@ -87,11 +77,7 @@ class PartMasks(MapDataset):
         check_spread(self.check, len(self), on_error=on_error)
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> LabelMap:
-        """Return the class of every pixel.
-
-        Raises:
-            ValueError, FileNotFoundError: the file cannot be read or does not fit; names it.
-        """
+        """Return the class of every pixel."""
         ids = self._read_ids(index)
         check_size(self._images[index], self._labels[index], ids.shape, size)
         return LabelMap(
@@ -115,16 +101,16 @@ def class_ids(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.uint
     if values.ndim == 3:
         if (ids := _from_colors(values, parts, path)) is not None:
             return ids
-        values = values[..., 0]  # ids three times over
+        values = values[..., 0]  # ids, repeated in three channels
     if values.size and (values.max() > 255 or values.min() < 0):
-        strange = np.unique(values[(values > 255) | (values < 0)])
-        raise ValueError(f"{path} holds {_shown(strange)}; class ids in files are 0..255")
+        wrong = np.unique(values[(values > 255) | (values < 0)])
+        raise ValueError(f"{path} holds {_shown(wrong)}; class ids in files are 0..255")
     raw = values.astype(np.uint8, copy=False)
     ids = parts.lookup[raw]
-    strange_ids = (ids >= parts.num_classes) & (ids != parts.ignore_index)
-    if strange_ids.any():
+    unknown = (ids >= parts.num_classes) & (ids != parts.ignore_index)
+    if unknown.any():
         raise ValueError(
-            f"{path} holds {_shown(np.unique(raw[strange_ids]))}, which {parts.name!r} does not "
+            f"{path} holds {_shown(np.unique(raw[unknown]))}, which {parts.name!r} does not "
             f"know: its classes are 0..{parts.num_classes - 1}. Say what they mean under `merge` "
             "or `ignore` in the class list's YAML"
         )

@@ -1,1 +1,1 @@
-"""Finding images and annotations below a folder."""
+"""Find images and annotations below a folder."""

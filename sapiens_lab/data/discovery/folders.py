@@ -1,4 +1,4 @@
-"""Finding images and their maps in sibling folders, and matching them by name.
+"""Find images and their maps in sibling folders, and match them by name.
 
 Every dataset of maps holds an image in one folder and a file of the same name in another. Sets
 differ in what the folders are called and in whether the files are split already.
@@ -122,22 +122,22 @@ def list_files(folder: Path, kind: Kind) -> Files:
         ValueError: two files differ in their suffix alone.
     """
     files: Files = {}
-    strange: set[str] = set()
+    others_there: set[str] = set()
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if any(part.startswith(".") for part in relative.parts) or path.is_dir():
             continue
         if path.suffix.lower() not in kind.suffixes:
-            strange.add(path.suffix.lower())
+            others_there.add(path.suffix.lower())
             continue
         stem = relative.with_suffix("").as_posix()
         if stem in files:
-            raise ValueError(f"{files[stem]} and {path} have one name; take one of them away")
+            raise ValueError(f"{files[stem]} and {path} have the same name; remove one of them")
         files[stem] = path
     if not files:
         raise FileNotFoundError(
             f"{folder} holds no {kind.what} files ({', '.join(sorted(kind.suffixes))})"
-            + (f"; those there end in {', '.join(sorted(strange))}" if strange else "")
+            + (f"; those there end in {', '.join(sorted(others_there))}" if others_there else "")
         )
     return files
 

@@ -11,11 +11,11 @@ from sapiens_lab.data.images import SUFFIXES
 log = logging.getLogger(__name__)
 
 
-def find_images(root: str | Path, split: Split, *, val_fraction: float) -> list[str]:
+def find_images(root: str | Path, split: Split, *, val_fraction: float | None) -> list[str]:
     """Return the images of a split, sorted, as paths below ``root``.
 
     If the tree has folders of both splits, they decide; else all images are divided by a checksum
-    of their paths. An image alone serves both splits.
+    of their paths, unless ``val_fraction`` is ``None``. An image alone serves both splits.
 
     Raises:
         FileNotFoundError: there is no such folder, or no image in it.
@@ -35,11 +35,13 @@ def find_images(root: str | Path, split: Split, *, val_fraction: float) -> list[
     return chosen
 
 
-def find_archives(root: str | Path, split: Split | None, *, val_fraction: float) -> list[Path]:
+def find_archives(
+    root: str | Path, split: Split | None, *, val_fraction: float | None
+) -> list[Path]:
     """Return the tar archives of a split, or all of them, sorted.
 
-    If paths name a split, they decide; else the last archives in this order validate: shards are
-    shuffled when they are made.
+    If paths name a split, they decide; else the last archives in this order validate, since
+    shards are shuffled when they are made; all serve both if ``val_fraction`` is ``None``.
 
     Raises:
         FileNotFoundError: there is no such folder, or no archive for the split in it.
@@ -58,6 +60,8 @@ def find_archives(root: str | Path, split: Split | None, *, val_fraction: float)
     named = {path: split_of(path.relative_to(root)) for path in found}
     if any(named.values()):
         chosen = [path for path in found if named[path] == split]
+    elif val_fraction is None:
+        chosen = found
     else:
         count = max(1, round(val_fraction * len(found)))
         chosen = found[-count:] if split == "val" else found[:-count]

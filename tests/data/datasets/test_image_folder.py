@@ -29,6 +29,7 @@ def test_a_tree_is_divided_without_overlap(tree: Path) -> None:
     val = ImageFolder(tree, split="val", val_fraction=0.2)
     assert (len(train), len(val)) == (16, 4)
     assert not set(train.names) & set(val.names)
+    assert len(ImageFolder(tree, split="val", val_fraction=None)) == 20
     sample = train[3]
     assert sample.image.pixels.shape == (12, 10, 3)
     assert sample.bbox.tolist() == [0, 0, 9, 11]

@@ -38,6 +38,10 @@ def test_every_image_is_where_the_order_says(shards: Path) -> None:
         train[20]
 
 
+def test_without_a_fraction_nothing_is_divided(shards: Path) -> None:
+    assert len(ImageShards(shards, split="val", val_fraction=None)) == 24
+
+
 def test_archives_named_after_splits(shards: Path) -> None:
     (shards / "000000.tar").rename(shards / "val-0.tar")
     (shards / "000001.tar").rename(shards / "train-0.tar")

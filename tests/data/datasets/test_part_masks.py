@@ -278,7 +278,7 @@ def test_lossy_labels_and_twins_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.png is a JPEG"):
         read_labels(tmp_path / "labels/a.png")
     save(tmp_path / "images/a.jpg", np.zeros((*SIZE, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"a\.jpg and .*a\.png have one name"):
+    with pytest.raises(ValueError, match=r"a\.jpg and .*a\.png have the same name"):
         PartMasks(tmp_path, split="train", parts="goliath28")
 
 
