@@ -28,7 +28,9 @@ class DeconvHead(Described, nn.Module):
         deconv_channels: width after each deconvolution (kernel 4, stride 2, no bias).
         conv_channels: width after each 1x1 convolution (with bias).
         dropout: of whole channels before the last projection (official: 0.1 except in pose).
-        weight_std: standard deviation of the initial weights (official: 0.001 in pose).
+        weight_std: standard deviation of the initial weights below the last layer; ``None`` keeps
+            torch's initialization (official: 0.001 in pose, ``None`` elsewhere).
+        out_std: the same of the last layer (official: 0.001 in pose, 0.01 elsewhere).
     """
 
     def __init__(
@@ -39,7 +41,8 @@ class DeconvHead(Described, nn.Module):
         deconv_channels: Sequence[int],
         conv_channels: Sequence[int],
         dropout: float = 0.0,
-        weight_std: float = 0.001,
+        weight_std: float | None = 0.001,
+        out_std: float = 0.001,
     ) -> None:
         super().__init__()
         widths = [in_channels, *deconv_channels]
@@ -51,10 +54,10 @@ class DeconvHead(Described, nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
         self.dropout = nn.Dropout2d(dropout)
         self.out = nn.Conv2d(widths[-1], out_channels, 1)
-        for module in (*self.deconvs, *self.convs, self.out):
-            nn.init.normal_(module.weight, std=weight_std)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if weight_std is not None:
+            for module in (*self.deconvs, *self.convs):
+                _initialize(module, weight_std)
+        _initialize(self.out, out_std)
 
     @property
     def upsampling(self) -> int:
@@ -68,6 +71,13 @@ class DeconvHead(Described, nn.Module):
             features = F.silu(F.instance_norm(stage(features)))
         out: Tensor = self.out(self.dropout(features))
         return out
+
+
+def _initialize(module: nn.Module, std: float) -> None:
+    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    nn.init.normal_(module.weight, std=std)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
 
 
 class MultiHead(Described, nn.Module):

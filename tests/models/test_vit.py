@@ -138,6 +138,20 @@ def test_a_head_doubles_with_every_deconvolution() -> None:
     assert head.upsampling == 4
 
 
+def test_a_head_starts_as_officially() -> None:
+    """sapiens_v1 reference, section 3.2: normal 0.001 in pose, else torch's but the last layer."""
+    torch.manual_seed(0)
+    options = {"out_channels": 64, "deconv_channels": [128], "conv_channels": [128]}
+    pose = DeconvHead(128, **options)  # type: ignore[arg-type]
+    dense = DeconvHead(128, **options, weight_std=None, out_std=0.01)  # type: ignore[arg-type]
+    for module in (*pose.deconvs, *pose.convs, pose.out):
+        assert module.weight.std().item() == pytest.approx(0.001, rel=0.05)  # type: ignore[union-attr,operator]
+    assert dense.out.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert (dense.out.bias == 0).all()  # type: ignore[union-attr]
+    bound = 1 / 128**0.5  # of torch's uniform initialization of a 1x1 convolution
+    assert dense.convs[0].weight.abs().max().item() == pytest.approx(bound, rel=0.01)  # type: ignore[union-attr,operator]
+
+
 def test_the_model_normalizes_gray_levels_of_any_type() -> None:
     head = lambda dim: DeconvHead(dim, out_channels=2, deconv_channels=[4], conv_channels=[])  # noqa: E731
     model = Sapiens(small(), head=head)
