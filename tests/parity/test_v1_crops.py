@@ -48,7 +48,7 @@ def test_crops_equal_the_official_ones(metrics_folder: Path, people: list[Any]) 
             image=Image(pixels=pixels),
             bbox=box,
             meta=Meta(id=0, image_id=0, path="", size=pixels.shape[:2], bbox=box),
-            keypoints=Keypoints(xy=xy, visible=visible, flip_indices=None),
+            fields={"keypoints": Keypoints(xy=xy, visible=visible, flip_indices=None)},
         )
         out = sample.move(geometry.rotate(item["rotation"], geometry.bbox_center(box)))
         rng = np.random.default_rng(0)
