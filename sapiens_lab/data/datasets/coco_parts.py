@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.dataset import PixelCounts
 from sapiens_lab.data.datasets.coco_regions import decode_region
-from sapiens_lab.data.datasets.map_dataset import (
-    MapDataset,
-    Mask,
-    Size,
-    check_spread,
-    count_labels,
-)
+from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_spread, count_labels
 from sapiens_lab.data.discovery import coco
 from sapiens_lab.data.discovery.splits import Split, divide
 from sapiens_lab.data.faults import OnError

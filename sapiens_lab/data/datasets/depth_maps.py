@@ -10,13 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.data.arrays import read_map
-from sapiens_lab.data.datasets.map_dataset import (
-    MapDataset,
-    Mask,
-    Size,
-    check_size,
-    check_spread,
-)
+from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size, check_spread
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.faults import OnError
@@ -71,7 +65,7 @@ class DepthMaps(MapDataset):
         kinds = folders.images(image_dir), folders.maps("depth", depth_dir), folders.masks(mask_dir)
         files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
         super().__init__(files, on_error=on_error)
-        self._depths = files["depth map"]
+        self._depths = files["depth"]
         check_spread(self.check, len(self), on_error=on_error)
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> DepthMap:

@@ -28,11 +28,7 @@ class ImageFolder(Dataset):
     """
 
     def __init__(
-        self,
-        root: str | Path,
-        *,
-        split: Split,
-        val_fraction: float | None = 0.02,
+        self, root: str | Path, *, split: Split, val_fraction: float | None = 0.02
     ) -> None:
         self.root = Path(root)
         self.names = find_images(root, split, val_fraction=val_fraction)

@@ -15,13 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.data.arrays import read_map
-from sapiens_lab.data.datasets.map_dataset import (
-    MapDataset,
-    Mask,
-    Size,
-    check_size,
-    check_spread,
-)
+from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size, check_spread
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.faults import OnError
@@ -83,14 +77,11 @@ class NormalMaps(MapDataset):
         _check_choices(frame=(frame, Frame), encoding=(encoding, Encoding))
         _check_choices(axis_order=(axis_order, AxisOrder))
         self.frame, self.encoding, self.axis_order = frame, encoding, axis_order
-        kinds = (
-            folders.images(image_dir),
-            folders.maps("normal", normal_dir),
-            folders.masks(mask_dir),
-        )
+        maps = folders.maps("normal", normal_dir)
+        kinds = folders.images(image_dir), maps, folders.masks(mask_dir)
         files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
         super().__init__(files, on_error=on_error)
-        self._normals = files["normal map"]
+        self._normals = files["normal"]
         vectors: list[NDArray[np.float32]] = []
         check_spread(lambda i: vectors.append(self._look(i)), len(self), on_error=on_error)
         _check_length(vectors, self._normals[0].parent)

@@ -66,7 +66,11 @@ class PartMasks(MapDataset):
         if layout == "face_synthetics":
             files = _find_faces(root, split, val_fraction, on_error)
         elif layout in _FOLDERS:
-            kinds = _kinds(layout, image_dir, label_dir)
+            more, names = _FOLDERS[layout]
+            labels = folders.Kind(
+                name="label", folders=names, suffixes=LABEL_SUFFIXES, given=label_dir
+            )
+            kinds = folders.images(image_dir, *more), labels
             files = folders.find_files(
                 root, split, kinds, val_fraction=val_fraction, on_error=on_error
             )
@@ -148,18 +152,6 @@ def _from_colors(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.u
 def _shown(values: NDArray[Any]) -> str:
     more = ", ..." if len(values) > 8 else ""
     return f"value{'s' if len(values) > 1 else ''} {', '.join(map(str, values[:8]))}{more}"
-
-
-def _kinds(layout: str, image_dir: str | None, label_dir: str | None) -> list[folders.Kind]:
-    image_folders, label_folders = _FOLDERS[layout]
-    labels = folders.Kind(
-        what="label",
-        folders=label_folders,
-        suffixes=LABEL_SUFFIXES,
-        given=label_dir,
-        argument="label_dir",
-    )
-    return [folders.images(image_dir, *image_folders), labels]
 
 
 def _find_faces(

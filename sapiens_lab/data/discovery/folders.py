@@ -24,13 +24,12 @@ Files = dict[str, Path]  # by path below their folder, without suffix
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One file that every sample has."""
+    """One file that every sample has; its folder is given as the argument ``<name>_dir``."""
 
-    what: str  # a message calls it so
+    name: str
     folders: Sequence[str]  # lower-case names that its folder may have, the likeliest first
     suffixes: AbstractSet[str]
-    given: str | None = None  # its folder, absolute or relative to the root; None searches
-    argument: str  # a message calls ``given`` so
+    given: str | None  # its folder, absolute or relative to the root; None searches
     is_optional: bool = False  # no folder, no file
 
 
@@ -44,35 +43,20 @@ class Folder:
 
 def images(given: str | None, *names: str) -> Kind:
     """Return the kind of the images; ``names`` are further names of their folder."""
-    return Kind(
-        what="image",
-        folders=("images", "image", "rgb", "imgs", "img", *names),
-        suffixes=SUFFIXES,
-        given=given,
-        argument="image_dir",
-    )
+    folders = ("images", "image", "rgb", "imgs", "img", *names)
+    return Kind(name="image", folders=folders, suffixes=SUFFIXES, given=given)
 
 
 def maps(name: str, given: str | None) -> Kind:
     """Return the kind of the maps of numbers called ``name``, such as ``depth``."""
-    return Kind(
-        what=f"{name} map",
-        folders=(f"{name}s", name),
-        suffixes=MAP_SUFFIXES,
-        given=given,
-        argument=f"{name}_dir",
-    )
+    return Kind(name=name, folders=(f"{name}s", name), suffixes=MAP_SUFFIXES, given=given)
 
 
 def masks(given: str | None) -> Kind:
-    """Return the kind of the foreground masks."""
+    """Return the kind of the foreground masks, which not every dataset has."""
+    names, optional = ("masks", "mask"), given is None
     return Kind(
-        what="mask",
-        folders=("masks", "mask"),
-        suffixes=MASK_SUFFIXES,
-        given=given,
-        argument="mask_dir",
-        is_optional=given is None,
+        name="mask", folders=names, suffixes=MASK_SUFFIXES, given=given, is_optional=optional
     )
 
 
@@ -84,7 +68,7 @@ def find_files(
     val_fraction: float | None,
     on_error: OnError,
 ) -> dict[str, list[Path]]:
-    """Return the files of a split by ``Kind.what``, one per sample, sorted by name.
+    """Return the files of a split by ``Kind.name``, one per sample, sorted by name.
 
     The folders ``NAME/SPLIT``, ``SPLIT/NAME`` and ``NAME`` below ``root`` are searched, in any
     case. A folder whose name contains ``train`` or ``val`` serves that split; others serve both,
@@ -102,12 +86,12 @@ def find_files(
         ValueError: names do not match; the first five are named.
     """
     root = check_root(root, split)
-    folders = {kind.what: folder for kind in kinds if (folder := _find(root, split, kind))}
-    files = {k.what: list_files(folders[k.what].path, k) for k in kinds if k.what in folders}
+    folders = {kind.name: folder for kind in kinds if (folder := _find(root, split, kind))}
+    files = {k.name: list_files(folders[k.name].path, k) for k in kinds if k.name in folders}
     log.info("%s set: %s", split, ", ".join(f"{k}s in {f.path}" for k, f in folders.items()))
-    if folders[kinds[0].what].is_whole:  # the maps alone may be split
+    if folders[kinds[0].name].is_whole:  # the maps alone may be split
         for what in (w for w, folder in folders.items() if not folder.is_whole):
-            files[kinds[0].what] = {n: p for n, p in files["image"].items() if n in files[what]}
+            files[kinds[0].name] = {n: p for n, p in files["image"].items() if n in files[what]}
     names = match(files, on_error=on_error)
     if all(folder.is_whole for folder in folders.values()):
         names = divide(names, split, val_fraction)
@@ -136,7 +120,7 @@ def list_files(folder: Path, kind: Kind) -> Files:
         files[stem] = path
     if not files:
         raise FileNotFoundError(
-            f"{folder} holds no {kind.what} files ({', '.join(sorted(kind.suffixes))})"
+            f"{folder} holds no {kind.name} files ({', '.join(sorted(kind.suffixes))})"
             + (f"; those there end in {', '.join(sorted(others_there))}" if others_there else "")
         )
     return files
@@ -175,9 +159,9 @@ def _find(root: Path, split: Split, kind: Kind) -> Folder | None:
     if found is None and not kind.is_optional:
         looked = kind.given or f"{kind.folders[0]}/ (or {', '.join(kind.folders[1:])})"
         raise FileNotFoundError(
-            f"there is no folder {looked} of {kind.what}s for the {split} set below {root}; "
+            f"there is no folder {looked} of {kind.name}s for the {split} set below {root}; "
             f"folders there: {first(_subfolders(root), 12) or 'none'}. "
-            f"Name it with data.{split}.{kind.argument}=FOLDER"
+            f"Name it with data.{split}.{kind.name}_dir=FOLDER"
         )
     return found
 
