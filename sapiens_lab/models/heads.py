@@ -33,6 +33,8 @@ class DeconvHead(Described, nn.Module):
         out_std: the same of the last layer (official: 0.001 in pose, 0.01 elsewhere).
     """
 
+    training_only = frozenset({"dropout", "weight_std", "out_std"})
+
     def __init__(
         self,
         in_channels: int,

@@ -141,7 +141,7 @@ class SapiensV1File:
             model = {
                 TARGET: import_path(Sapiens),
                 "backbone": backbone,
-                "head": _head(self.state, task),
+                "head": _head(self.state),
                 "mean": list(MEAN),
                 "std": list(STD),
             }
@@ -221,7 +221,7 @@ def _backbone(state: State, patch_padding: int, num_heads: int | None) -> Spec:
     }
 
 
-def _head(state: State, task: str) -> Spec:
+def _head(state: State) -> Spec:
     if "head.out.weight" not in state:
         return {TARGET: import_path(FeatureHead), PARTIAL: True}
     return {
@@ -230,7 +230,6 @@ def _head(state: State, task: str) -> Spec:
         "out_channels": _num_outputs(state),
         "deconv_channels": _widths(state, "head.deconvs", dim=1),
         "conv_channels": _widths(state, "head.convs", dim=0),
-        "dropout": 0.0 if task == "pose" else 0.1,
     }
 
 
