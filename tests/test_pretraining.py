@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sapiens_lab.models.masking import Mask, RandomMasking, mask_by_noise
+from sapiens_lab.models.masking import PatchMask, RandomMasking, mask_by_noise
 from tests.command import Commands, losses
 from tests.conftest import ROOT
 
@@ -29,7 +29,7 @@ ALONE = (*TINY, "probe=none")
 class SameMasks(RandomMasking):
     """The same patches of every image: what several processes draw together is then known."""
 
-    def __call__(self, batch_size: int, grid: tuple[int, int], device: torch.device) -> Mask:  # type: ignore[override]
+    def __call__(self, batch_size: int, grid: tuple[int, int], device: torch.device) -> PatchMask:  # type: ignore[override]
         noise = torch.rand(grid[0] * grid[1], generator=torch.Generator().manual_seed(3))
         return mask_by_noise(noise.expand(batch_size, -1).to(device), ratio=0.75)
 
