@@ -147,8 +147,10 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
     instantiate(config.tune)(learner.model)
     if _is_main_process():
         _describe(config, learner.model)
-    objects = {
-        name: list(instantiate(config[name] or {}, _convert_="all").values())
+    objects = {  # `callbacks.sample_grid=null` switches one off
+        name: [
+            o for o in instantiate(config[name] or {}, _convert_="all").values() if o is not None
+        ]
         for name in ("callbacks", "logger")
     }
     trainer = instantiate(config.trainer, _convert_="all", **objects)
