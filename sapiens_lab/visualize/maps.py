@@ -14,7 +14,7 @@ from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.visualize.image import RGBImage, add_caption, fit_height
 from sapiens_lab.visualize.legend import class_legend, color_bar
-from sapiens_lab.visualize.view import TITLES, input_image
+from sapiens_lab.visualize.view import TITLES, beside, input_image
 
 _OUTSIDE = 100  # pixel value of what is not the person (sapiens_v1, 8.4)
 _HEAT: RGBImage = cv2.applyColorMap(  # (256, 3) dark to bright
@@ -228,9 +228,7 @@ class ReconstructionView(_MapView):
     def prediction(self, batch: Batch, index: int, prediction: Any) -> RGBImage:
         """Return what was visible, the reconstruction, and that pasted into the masked patches."""
         layers = (prediction.masked, prediction.reconstructed, prediction.pasted)
-        return np.hstack(
-            [self._fit(layer.permute(1, 2, 0).cpu().numpy().copy()) for layer in layers]
-        )
+        return beside([self._fit(layer.permute(1, 2, 0).cpu().numpy().copy()) for layer in layers])
 
 
 def _true_depth(batch: Batch, index: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

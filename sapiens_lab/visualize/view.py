@@ -12,7 +12,7 @@ from sapiens_lab.data.sample import Batch
 from sapiens_lab.visualize.image import RGBImage
 
 TITLES = ("input", "ground truth", "prediction")
-_GAP = 4  # pixels between the views of several tasks
+_GAP = 4  # pixels between images in one column of a grid
 
 
 class View(Protocol):
@@ -48,16 +48,16 @@ class SideBySide:
     def target(self, batch: Batch, index: int) -> RGBImage:
         """Return every annotation of sample ``index``."""
         targets = [view.target(batch, index) for view in self.views.values()]
-        return _beside([target for target in targets if target is not None])
+        return beside([target for target in targets if target is not None])
 
     def prediction(self, batch: Batch, index: int, prediction: Any) -> RGBImage:
         """Return every prediction of sample ``index``."""
-        return _beside(
+        return beside(
             [view.prediction(batch, index, prediction[name]) for name, view in self.views.items()]
         )
 
 
-def _beside(images: Sequence[RGBImage]) -> RGBImage:
+def beside(images: Sequence[RGBImage]) -> RGBImage:
     """Join images of one height, with white between them."""
     gap = np.full((images[0].shape[0], _GAP, 3), 255, np.uint8)
     return np.hstack([part for image in images for part in (gap, image)][1:])

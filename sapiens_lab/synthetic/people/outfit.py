@@ -65,8 +65,7 @@ def sample_outfit(rng: Rng, regions: Regions, *, femininity: float) -> Outfit:
         skirt_end=rng.uniform(0.3, 0.8),
         waist_y=regions.hip_y + (0.13 if bottom == "skirt" else rng.uniform(0.06, 0.13)),
         bottom_ease=0.004 if bottom in ("brief", "skirt") else 0.005 + rng.uniform(0, 0.014),
-        tucked=rng.random() < 0.4
-        or bottom == "skirt",  # a skirt's waist is as high as the top's hem
+        tucked=rng.random() < 0.4 or bottom == "skirt",  # whose waist reaches the hem of the top
         shoes=rng.random() < 0.75,
         socks=rng.random() < 0.6,
         sock_top=rng.uniform(0.55, 0.93),
