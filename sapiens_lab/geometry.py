@@ -180,8 +180,9 @@ def _warp_replicated(
     if (distance <= middle + 0.5).all():
         return out
     inside = _warp_affine(np.ones((height, width), np.uint8), matrix, size, flags=cv2.INTER_NEAREST)
-    outside = np.empty_like(out)
-    outside[:] = border if out.ndim == 2 else _four(border)[: out.shape[2]]
+    outside = np.zeros_like(out)
+    if any(_four(border)):
+        outside[:] = border if out.ndim == 2 else _four(border)[: out.shape[2]]
     return np.asarray(cv2.copyTo(out, inside, outside))
 
 

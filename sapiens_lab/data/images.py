@@ -134,8 +134,8 @@ def _to_8_bits(pixels: NDArray[np.uint16], name: str | Path) -> NDArray[np.uint8
         name,
         f"{low:.0f}..{high:.0f}",
     )
-    scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
-    return np.asarray(scaled.round().clip(0, 255), np.uint8)
+    table = (np.arange(2**16) - low) * (255 / (high - low))
+    return np.asarray(table.round().clip(0, 255), np.uint8)[pixels]
 
 
 def _warn_of_dark_files(kind: str, name: str | Path, span: str) -> None:
