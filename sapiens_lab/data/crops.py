@@ -72,7 +72,7 @@ class RandomResizedCrop:
     """Resize a random window of random area and aspect to the input; official in pretraining.
 
     Where ten draws do not fit into the image, the largest window of the input's aspect in its
-    middle is taken.
+    center is taken.
     """
 
     image_size: tuple[int, int]  # (height, width)
@@ -97,7 +97,7 @@ class RandomResizedCrop:
 
 @dataclass(frozen=True, slots=True)
 class CenterCrop:
-    """Make the largest window of the input's aspect, in the middle of the image, the input."""
+    """Make the largest window of the input's aspect, in the center of the image, the input."""
 
     image_size: tuple[int, int]  # (height, width)
 

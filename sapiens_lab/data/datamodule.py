@@ -1,4 +1,4 @@
-"""One DataModule for every task: data sets in, batches out."""
+"""One DataModule for every task: datasets in, batches out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class DataModule(L.LightningDataModule):
-    """Build the data sets that a stage needs and serve them in reproducible batches.
+    """Build the datasets that a stage needs and serve them in reproducible batches.
 
     Args:
         train: makes the training set; not called when only evaluating.
@@ -92,12 +92,12 @@ class DataModule(L.LightningDataModule):
         return self._transforms[stage]
 
     def prepare_data(self) -> None:
-        """Let the data sets do their one-time work (Lightning calls this in one process)."""
+        """Let the datasets do their one-time work (Lightning calls this in one process)."""
         for split in self._splits():
             self.dataset(split).prepare(_num_cores())  # nothing else runs meanwhile
 
     def setup(self, stage: str) -> None:
-        """Build the data sets of a stage, so that what is wrong with them is said at once."""
+        """Build the datasets of a stage, so that what is wrong with them is said at once."""
         for split in self._splits():
             self.dataset(split)
 
@@ -113,11 +113,11 @@ class DataModule(L.LightningDataModule):
         return loader
 
     def val_dataloader(self) -> DataLoader[Sample | Dropped]:
-        """Return the validation batches in the data set's order."""
+        """Return the validation batches in the dataset's order."""
         return self._loader("val", "eval", self.eval_batch_size, train=False)
 
     def test_dataloader(self) -> DataLoader[Sample | Dropped]:
-        """Return the test batches in the data set's order."""
+        """Return the test batches in the dataset's order."""
         return self._loader("test", "eval", self.eval_batch_size, train=False)
 
     def state_dict(self) -> dict[str, int]:

@@ -96,7 +96,7 @@ class EncodedImage:
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
-        """``(H, W, 3)`` RGB, decoded anew every time.
+        """``(H, W, 3)`` RGB, decoded at every access.
 
         Raises:
             CorruptImageError: the image is damaged; names it.

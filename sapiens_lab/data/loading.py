@@ -31,10 +31,10 @@ WINDOW = 16  # groups of samples that are shuffled together
 
 
 class Key(NamedTuple):
-    """What a sampler asks a data set for."""
+    """What a sampler asks a dataset for."""
 
     epoch: int
-    place: int  # index into the data set
+    place: int  # index into the dataset
 
 
 class TransformedDataset(TorchDataset[Sample | Dropped]):
@@ -113,7 +113,8 @@ class TransformedDataset(TorchDataset[Sample | Dropped]):
                 break
             try:
                 sample = transform(sample, rng)
-            except CorruptImageError as error:  # images may be decoded as late as in ``Warp``
+            except (CorruptImageError, FileNotFoundError) as error:
+                # Images may be decoded as late as in ``Warp``; backgrounds are files too.
                 return None, self._handle(error)
         return sample, ""
 
@@ -128,20 +129,20 @@ class EpochSampler(Sampler[Key]):
     """The order of one epoch, split over processes.
 
     Rank ``r`` of ``n`` takes places ``r, r + n, ...``, so the batches of all ranks together are
-    the batch that one process would draw. For training the order is filled up to equal shares
-    from its beginning; for evaluation it is not, so nothing is counted twice.
+    the batch that one process would draw. For training the order is filled up from its
+    beginning so that all ranks have as many; for evaluation it is not, so nothing is counted twice.
 
-    Samples that lie together on the disk are best read together. Where a data set says which do
+    Samples that lie together on the disk are best read together. Where a dataset says which do
     (``group_sizes``), groups are shuffled, and then the samples of every ``WINDOW`` groups.
 
     Args:
-        length: samples in the data set.
+        length: samples in the dataset.
         shuffle: draw a new order every epoch.
         seed: of the run.
         rank: of this process.
         world_size: number of processes.
         fill: give every rank the same number of samples.
-        group_sizes: numbers of samples that lie together, in the order of the data set.
+        group_sizes: numbers of samples that lie together, in the order of the dataset.
     """
 
     def __init__(

@@ -135,7 +135,7 @@ class CoarseDropout:
     """
 
     p: float = 1.0
-    min_share: float = 0.2  # of the image's height and of its width
+    min_fraction: float = 0.2  # of the image's height and of its width
     max_fraction: float = 0.4
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
@@ -143,7 +143,7 @@ class CoarseDropout:
         if rng.random() >= self.p:
             return sample
         size = np.array(sample.image.size)
-        extent = (rng.uniform(self.min_share, self.max_fraction, 2) * size).astype(int)
+        extent = (rng.uniform(self.min_fraction, self.max_fraction, 2) * size).astype(int)
         top, left = (rng.random(2) * (size - extent + 1)).astype(int)
         pixels = sample.image.pixels.copy()
         pixels[top : top + extent[0], left : left + extent[1]] = 0

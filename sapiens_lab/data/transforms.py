@@ -92,10 +92,11 @@ class RandomHalfBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomShiftScaleRotate:
-    """Shift and scale the box, turn the image about it.
+    """Shift and scale the box, rotate the image about it.
 
-    All three draws are standard normal cut at one deviation (official ``RandomBBoxTransform``),
-    so ``shift``, ``scale`` and ``rotate_deg`` are the largest values that occur.
+    All three draws are standard normal, truncated at one standard deviation (official
+    ``RandomBBoxTransform``), so ``shift``, ``scale`` and ``rotate_deg`` are the largest values that
+    occur.
     """
 
     shift: float = 0.16  # of the box's width and height
@@ -106,7 +107,7 @@ class RandomShiftScaleRotate:
     p_rotate: float = 0.6
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample with a moved box and a turned plan."""
+        """Return the sample with another box and a rotated plan."""
         box = sample.bbox
         if rng.random() < self.p_shift:
             offset = np.array([_truncated_normal(rng), _truncated_normal(rng)]) * self.shift
@@ -119,7 +120,7 @@ class RandomShiftScaleRotate:
 
 @dataclass(frozen=True, slots=True)
 class RandomFlip:
-    """Flip about the middle of the box; does nothing where left/right pairs are not known."""
+    """Flip about the center of the box; does nothing where left/right pairs are not known."""
 
     p: float = 0.5
 
@@ -185,13 +186,13 @@ class RequireKeypoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomRotate:
-    """Turn the image about the middle of the box, by any angle up to ``max_deg`` either way."""
+    """Rotate the image about the center of the box, by a uniform angle of up to ``max_deg``."""
 
     max_deg: float = 45.0
     p: float = 0.5
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
-        """Return the sample, perhaps turned."""
+        """Return the sample, perhaps rotated."""
         if rng.random() >= self.p:
             return sample
         angle = rng.uniform(-self.max_deg, self.max_deg)
@@ -208,7 +209,7 @@ def _scaled(bbox: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
 
 
 def _truncated_normal(rng: Generator) -> float:
-    """Draw a standard normal number that lies within one deviation."""
+    """Draw a standard normal number that lies within one standard deviation."""
     while abs(value := rng.standard_normal()) > 1:
         pass
     return float(value)

@@ -28,8 +28,8 @@ class DepthTask(Task):
     Args:
         loss: called with depth ``(B, 1, H, W)``, its target and where that is valid.
         metrics: called with depth ``(H, W)`` of one image, its target and where that is valid.
-        kind: ``relative`` learns depth scaled to 0 (nearest) .. 1 (farthest) over the person, anew
-            in every crop; ``metric`` learns meters.
+        kind: ``relative`` learns depth scaled to 0 (nearest) .. 1 (farthest) over the person,
+            separately in every crop; ``metric`` learns meters.
         flip_test: average with the depth of the flipped image.
     """
 

@@ -80,14 +80,14 @@ class MultiTask(Task):
         return {**super().metadata(), "tasks": {n: task.metadata() for n, task in self._named()}}
 
     def compute_metrics(self) -> tuple[dict[str, float], dict[str, str]]:
-        """Return the numbers of all tasks."""
-        numbers: dict[str, float] = {}
+        """Return the metrics of all tasks."""
+        metrics: dict[str, float] = {}
         undefined: dict[str, str] = {}
         for _, task in self._named():
             own, reasons = task.compute_metrics()
-            numbers |= own
+            metrics |= own
             undefined |= reasons
-        return numbers, undefined
+        return metrics, undefined
 
     def _named(self) -> list[tuple[str, Task]]:
         return [(name, task) for name, task in self.tasks.items() if isinstance(task, Task)]

@@ -35,8 +35,8 @@ class PoseTask(Task):
         skeleton: the keypoint set, by name, path or value.
         loss: called with predicted and true heatmaps ``(B, K, h, w)`` and weights ``(B, K)``.
         metrics: ``OksAP``, or metrics that compare points (``PCK``, ``NME``).
-        sigma: deviation of the target's Gaussian in heatmap pixels. ``None`` keeps the official
-            proportion, 6 on maps of 256 rows, but not less than 1.5.
+        sigma: standard deviation of the target's Gaussian in heatmap pixels. ``None`` keeps the
+            official proportion, 6 on maps of 256 rows, but not less than 1.5.
         flip_test: average the heatmaps with those of the flipped image (official: yes).
     """
 
@@ -70,7 +70,7 @@ class PoseTask(Task):
         self._image_id = val.image_id
 
     def leave_out(self, indices: Sequence[int]) -> None:
-        """Leave the images of these people out of the ground truth: nobody could find them."""
+        """Leave the images of these people out of the ground truth."""
         image_ids = {self._image_id(index) for index in indices}
         for metric in self.each_metric():
             if isinstance(metric, OksAP):

@@ -1,4 +1,4 @@
-"""What a task says of an output: its loss, its meaning in the source image, its numbers.
+"""What a task says of an output: its loss, its meaning in the source image, its metrics.
 
 A task is a plain module without a training loop, so it serves a notebook, and several tasks can
 share one encoder. ``Learner`` runs the loop and calls the methods below.
@@ -24,7 +24,7 @@ class Task(nn.Module):
 
     Args:
         loss: what ``compute_loss`` calls.
-        metrics: named metrics; each computes a dict of numbers. A number that is undefined is left
+        metrics: named metrics; each computes a dict of values. A value that is undefined is left
             out of it and explained in the metric's ``undefined``.
         flip_test: average the output with that of the flipped image when evaluating.
     """
@@ -88,14 +88,14 @@ class Task(nn.Module):
             yield metric
 
     def compute_metrics(self) -> tuple[dict[str, float], dict[str, str]]:
-        """Return the numbers and, for those that are undefined, the reasons; then start anew."""
-        numbers: dict[str, float] = {}
+        """Return the metrics and, for those that are undefined, the reasons; then reset."""
+        metrics: dict[str, float] = {}
         undefined: dict[str, str] = {}
         for metric in self.each_metric():
-            numbers |= {name: float(value) for name, value in metric.compute().items()}
+            metrics |= {name: float(value) for name, value in metric.compute().items()}
             undefined |= getattr(metric, "undefined", {})
             metric.reset()
-        return numbers, undefined
+        return metrics, undefined
 
 
 def loss_terms(value: Tensor | dict[str, Tensor], name: str) -> dict[str, Tensor]:

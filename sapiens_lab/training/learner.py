@@ -58,7 +58,7 @@ class Learner(L.LightningModule):
         self._means: dict[str, MeanMetric] = {}
         self._num_samples = 0  # of this evaluation, in this process
         self._dropped: list[int] = []
-        self.undefined: dict[str, str] = {}  # numbers the last evaluation could not give, and why
+        self.undefined: dict[str, str] = {}  # metrics the last evaluation could not give, and why
         self._skipped = 0  # steps in a row without a finite gradient
         self._samples: list[str] = []  # of the last training batch
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
@@ -91,7 +91,7 @@ class Learner(L.LightningModule):
         """Seed the step by its number, so that a continued run draws what the first would have."""
         entropy = [self.seed, self.global_rank, self.trainer.global_step, batch_idx]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-        # Lightning numbers logged steps anew when a run continues in mid-epoch, one too high.
+        # Lightning counts logged steps again when a run continues in mid-epoch, one too high.
         self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.trainer.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -121,12 +121,12 @@ class Learner(L.LightningModule):
         return {"predictions": self._evaluate(batch)}
 
     def on_validation_epoch_end(self) -> None:
-        """Log the numbers of the validation set."""
-        self._log_numbers("val")
+        """Log the metrics of the validation set."""
+        self._log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the numbers of the test set."""
-        self._log_numbers("test")
+        """Log the metrics of the test set."""
+        self._log_metrics("test")
 
     def _evaluate(self, batch: Batch) -> Sequence[Any]:
         self._num_samples += len(batch)
@@ -167,7 +167,7 @@ class Learner(L.LightningModule):
             )  # fmt: skip
         return evaluated
 
-    def _log_numbers(self, stage: str) -> None:
+    def _log_metrics(self, stage: str) -> None:
         """Log what was measured; it is already summed over processes, so all log the same."""
         if self._leave_out_dropped(stage) == 0:
             return
@@ -176,8 +176,8 @@ class Learner(L.LightningModule):
             self._mean(name).update(0.0, weight=0.0)
         losses = {name: mean.compute() for name, mean in self._means.items()}
         self._means.clear()
-        numbers, self.undefined = self.task.compute_metrics()
-        self.log_dict({f"{stage}/{name}": value for name, value in (losses | numbers).items()})
+        metrics, self.undefined = self.task.compute_metrics()
+        self.log_dict({f"{stage}/{name}": value for name, value in (losses | metrics).items()})
 
     # ---- divergence ------------------------------------------------------------------------------
 

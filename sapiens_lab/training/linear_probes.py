@@ -56,7 +56,7 @@ class HasStrategy(Protocol):
 
 
 class PartProbe:
-    """The fraction of every class among a patch's labeled pixels; its answer is the largest."""
+    """The fraction of every class among a patch's labeled pixels; its prediction is the largest."""
 
     def __init__(self) -> None:
         self.ridge = Ridge()
@@ -64,35 +64,35 @@ class PartProbe:
 
     def fit(self, features: Tensor, batch: Batch) -> None:
         """Show features ``(B, D, h, w)``."""
-        shares = class_fractions(batch, (features.shape[-2], features.shape[-1]))
+        fractions = class_fractions(batch, (features.shape[-2], features.shape[-1]))
         rows = features.flatten(2).transpose(1, 2)
-        seen = shares.sum(-1) > 0
-        self.ridge.add(rows[seen], shares[seen])
+        seen = fractions.sum(-1) > 0
+        self.ridge.add(rows[seen], fractions[seen])
 
     def update(self, responses: Tensor, batch: Batch) -> None:
         """Compare responses ``(B, N, C)`` with the class that most of a patch's pixels have."""
         grid = _grid(batch, responses.shape[1])
-        shares = class_fractions(batch, grid)
-        seen = shares.sum(-1) > 0
-        pair = shares[seen].argmax(-1) * MAX_CLASSES + responses[seen].argmax(-1)
+        fractions = class_fractions(batch, grid)
+        seen = fractions.sum(-1) > 0
+        pair = fractions[seen].argmax(-1) * MAX_CLASSES + responses[seen].argmax(-1)
         counts = torch.bincount(pair, minlength=MAX_CLASSES**2)
         self._confusion = counts if self._confusion is None else self._confusion + counts
 
     def compute(self, trainer: HasStrategy) -> dict[str, float]:
-        """Return mIoU over the classes that occur in the truth, and accuracy."""
+        """Return mIoU over the classes that occur in the ground truth, and accuracy."""
         assert self._confusion is not None
         total = trainer.strategy.reduce(self._confusion, reduce_op="sum").double()
         matrix = total.view(MAX_CLASSES, MAX_CLASSES)
-        hits, truth = matrix.diagonal(), matrix.sum(1)
-        iou = hits / (truth + matrix.sum(0) - hits)
+        hits, gt = matrix.diagonal(), matrix.sum(1)
+        iou = hits / (gt + matrix.sum(0) - hits)
         return {
-            "probe_mIoU": float(iou[truth > 0].mean()),
-            "probe_acc": float(hits.sum() / truth.sum()),
+            "probe_mIoU": float(iou[gt > 0].mean()),
+            "probe_acc": float(hits.sum() / gt.sum()),
         }
 
 
 class KeypointProbe:
-    """Which keypoints lie in a patch; its answer is the middle of the patch that says so loudest.
+    """Which keypoints lie in a patch; predicts the center of the patch with the highest response.
 
     A point counts as found within a tenth of the longer side of the person's box (PCK), taken to
     the input image. Points outside it do not count.
@@ -111,18 +111,18 @@ class KeypointProbe:
         self.ridge.add(rows.flatten(0, 1), target.flatten(0, 1))
 
     def update(self, responses: Tensor, batch: Batch) -> None:
-        """Compare the loudest of ``(B, N, K)`` with the truth."""
+        """Compare the highest of ``(B, N, K)`` with the ground truth."""
         rows, columns = _grid(batch, responses.shape[1])
         _, seen = _token_of(batch, (rows, columns))
         best = responses.argmax(1)  # (B, K)
         size = batch.image.shape[-1] / columns, batch.image.shape[-2] / rows
         found = torch.stack([best % columns * size[0], best // columns * size[1]], -1)
-        middle = found + found.new_tensor(size) / 2 - 0.5
+        center = found + found.new_tensor(size) / 2 - 0.5
         extents = [
             geometry.max_scale(m.matrix) * float(max(m.bbox[2:] - m.bbox[:2])) for m in batch.meta
         ]
-        limit = PCK_THRESHOLD * middle.new_tensor(extents)[:, None]
-        near = (middle - batch["keypoints"]).norm(dim=-1) <= limit
+        limit = PCK_THRESHOLD * center.new_tensor(extents)[:, None]
+        near = (center - batch["keypoints"]).norm(dim=-1) <= limit
         counts = torch.stack([(near & seen).sum(), seen.sum()])
         self._counts = counts if self._counts is None else self._counts + counts
 
@@ -134,19 +134,19 @@ class KeypointProbe:
 
 
 def class_fractions(batch: Batch, grid: tuple[int, int]) -> Tensor:
-    """Return the share ``(B, N, 256)`` of every class among each patch's labeled pixels.
+    """Return the fraction ``(B, N, 256)`` of every class among each patch's labeled pixels.
 
     Patches without a labeled pixel have zeros.
     """
     labels = batch["labels"]
     window = (labels.shape[-2] // grid[0], labels.shape[-1] // grid[1])
-    shares = torch.zeros(len(labels), grid[0] * grid[1], MAX_CLASSES, device=labels.device)
+    fractions = torch.zeros(len(labels), grid[0] * grid[1], MAX_CLASSES, device=labels.device)
     present = torch.bincount(labels.flatten(), minlength=MAX_CLASSES)
     for number in present.nonzero()[:, 0].tolist():
         if number != IGNORED:
             here = (labels == number).float()[:, None]
-            shares[..., number] = F.avg_pool2d(here, window).flatten(1)
-    return shares / shares.sum(-1, keepdim=True).clamp(min=1e-9)
+            fractions[..., number] = F.avg_pool2d(here, window).flatten(1)
+    return fractions / fractions.sum(-1, keepdim=True).clamp(min=1e-9)
 
 
 def _token_of(batch: Batch, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -94,12 +94,12 @@ class Probe(Callback):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
-            numbers = self.measure(trainer, pl_module)
-            pl_module.log_dict({f"val/{name}": value for name, value in numbers.items()})
+            metrics = self.measure(trainer, pl_module)
+            pl_module.log_dict({f"val/{name}": value for name, value in metrics.items()})
 
     @torch.no_grad()
     def measure(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, float]:
-        """Return the numbers of the encoder as it is; all processes return the same."""
+        """Return the metrics of the encoder as it is; all processes return the same."""
         was_training = pl_module.training
         pl_module.eval()
         try:
@@ -116,10 +116,10 @@ class Probe(Callback):
                     probe.update(features.flatten(2).transpose(1, 2) @ weight + bias, batch)
         finally:
             pl_module.train(was_training)
-        numbers: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for probe in probes:
-            numbers |= probe.compute(trainer)
-        return numbers
+            metrics |= probe.compute(trainer)
+        return metrics
 
     def _check_labels(self, dataset: Dataset) -> None:
         where = f" below {self._root}" if self._root else ""
