@@ -33,6 +33,6 @@ def normalize_patches(patches: Tensor) -> Tensor:
 
 
 def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation ``(B, N, 1)`` of patches ``(B, N, V)``."""
+    """Return mean and standard deviation ``(B, N, 1)`` of patches ``(B, N, V)``."""
     variance, mean = torch.var_mean(patches.float(), dim=-1, keepdim=True)
     return mean, (variance + _EPS).sqrt()

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 def balanced_weights(counts: NDArray[np.int64]) -> Tensor:
     """Return a factor for each class ``(C,)`` that grows as the class gets rarer.
 
-    The median share over the class's share (Eigen and Fergus, ICCV 2015, section 4.3.3), under a
-    square root and within 0.1..10 as the official weights are: in full strength, a tongue of a
-    few pixels would outweigh the person. A class that does not occur gets 1.
+    The median fraction over the fraction of the class (Eigen and Fergus, ICCV 2015, section 4.3.3),
+    under a square root and within 0.1..10 as the official weights are: without the root, a tongue
+    of a few pixels would outweigh the person. A class that does not occur gets 1.
     """
-    shares = torch.as_tensor(counts).double() / max(1, int(np.sum(counts)))
-    seen = shares > 0
+    fractions = torch.as_tensor(counts).double() / max(1, int(np.sum(counts)))
+    seen = fractions > 0
     if not seen.any():
-        return torch.ones(len(shares))
-    weights = (shares[seen].median() / shares.clamp(min=1e-12)).sqrt().clamp(0.1, 10.0)
+        return torch.ones(len(fractions))
+    weights = (fractions[seen].median() / fractions.clamp(min=1e-12)).sqrt().clamp(0.1, 10.0)
     return weights.where(seen, torch.ones_like(weights)).float()
 
 
@@ -104,7 +104,7 @@ class WeightedCrossEntropy(nn.Module):
 class DiceLoss(nn.Module):
     """One minus the soft Dice overlap, averaged over the classes present in each image.
 
-    ``1 - (2 sum(p g) + s) / (sum(p^2) + sum(g^2) + s)`` with probabilities ``p`` and truth ``g``
+    ``1 - (2 sum(p g) + s) / (sum(p^2) + sum(g^2) + s)`` with probabilities ``p`` and target ``g``
     over the pixels that count; the form with squares is of Milletari et al., "V-Net", 3DV 2016. A
     image in which no class is present adds 0 to the mean over the batch. The defaults are those
     of Sapiens2 (its reference, section 4.2).

@@ -18,10 +18,10 @@ _COLUMNS = ("image_ids", "ids", "keypoints", "scores", "box_scores", "box_areas"
 
 
 class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
-    """The ten COCO numbers, in total and for every part of the skeleton.
+    """The ten COCO metrics, in total and for every part of the skeleton.
 
-    The annotated people are given whole, by ``set_ground_truth``, since crowds and people whom no
-    box covers count too; the predictions come batch by batch, from any number of processes.
+    All annotated people are given at once, by ``set_ground_truth``, since crowds and people without
+    a box count too; predictions are added batch by batch, from any number of processes.
 
     Args:
         skeleton: names the points, their sigmas and the parts.
@@ -57,7 +57,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
             only_seen: leave out images of which no prediction came (trial runs on a part).
 
         Raises:
-            ValueError: nobody is annotated, or somebody with another number of keypoints.
+            ValueError: no one is annotated, or a person has another number of keypoints.
         """
         K = self.skeleton.num_keypoints
         for annotation in coco["annotations"]:
@@ -186,7 +186,7 @@ class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
     correct: Tensor  # (K,), or () without a skeleton
     total: Tensor
     undefined: dict[str, str]  # number -> why the last ``compute`` left it out
-    per_keypoint: dict[str, float]  # keypoint -> share; without those that are never labeled
+    per_keypoint: dict[str, float]  # keypoint -> fraction; without those that are never labeled
 
     def __init__(self, threshold: float = 0.1, *, skeleton: str | Skeleton | None = None) -> None:
         super().__init__()

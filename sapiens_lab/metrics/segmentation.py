@@ -15,19 +15,22 @@ from torchmetrics import Metric
 
 
 class ClassScore(NamedTuple):
-    """One row of the table of classes; ``None`` where the class has no such number."""
+    """One row of the table of classes; ``None`` where it is undefined."""
 
     name: str
-    IoU: float | None  # None: neither in the truth nor predicted
-    accuracy: float | None  # fraction of the class's pixels that were found; None: not in the truth
-    share: float  # of all labeled pixels
+    IoU: float | None  # None: neither in the ground truth nor predicted
+    accuracy: (
+        float | None
+    )  # fraction of the class's pixels that were found; None: not in the target
+    fraction: float  # of all labeled pixels
 
 
 class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
     """Intersection over union of every class and on average; mean and overall pixel accuracy.
 
     The official rule (reference of Sapiens v1, section 9.4): counts are summed over all images
-    first, at the resolution of the truth, and the means are over the classes that have a number.
+    first, at the resolution of the ground truth, and the means are over the classes whose value is
+    defined.
 
     Args:
         classes: their names, in the order of the ids.
@@ -37,7 +40,7 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         ValueError: there is no class, or two have one name.
     """
 
-    confusion: Tensor  # (C, C) int64 pixels; rows are the truth, columns the prediction
+    confusion: Tensor  # (C, C) int64 pixels; rows are the ground truth, columns the prediction
     undefined: dict[str, str]  # number -> why the last ``compute`` left it out
 
     def __init__(self, *, classes: Sequence[str], ignore_index: int = 255) -> None:
@@ -59,7 +62,7 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         if preds.shape != target.shape:
             raise ValueError(
                 f"predicted labels are {tuple(preds.shape)}, true ones {tuple(target.shape)}; "
-                "upsample the logits to the size of the truth before the argmax"
+                "upsample the logits to the size of the target before the argmax"
             )
         C = len(self.classes)
         preds, target = preds.int(), target.int()  # half the memory of int64, twice the speed
@@ -77,17 +80,17 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         self.confusion += counts[: C * C].view(C, C)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``mIoU``, ``mAcc``, ``aAcc`` and ``IoU/<class>``, shares in 0..1."""
+        """Return ``mIoU``, ``mAcc``, ``aAcc`` and ``IoU/<class>``, all in 0..1."""
         counts = self.confusion.cpu().double()  # not every device knows float64
         hit, true, predicted = counts.diag(), counts.sum(1), counts.sum(0)
         iou = hit / (true + predicted - hit)  # NaN where the class occurs on neither side
-        accuracy = hit / true  # NaN where the class is not in the truth
+        accuracy = hit / true  # NaN where the class is not in the ground truth
         rows = zip(self.classes, iou, accuracy, true / true.sum().clamp(min=1), strict=True)
         self._table = [ClassScore(n, _number(i), _number(a), float(s)) for n, i, a, s in rows]
         means = {"mIoU": iou.nanmean(), "mAcc": accuracy.nanmean(), "aAcc": hit.sum() / true.sum()}
         each = {f"IoU/{name}": value for name, value in zip(self.classes, iou, strict=True)}
         reasons = dict.fromkeys(means, "no pixel is labeled")
-        reasons |= dict.fromkeys(each, "the class is neither in the truth nor predicted")
+        reasons |= dict.fromkeys(each, "the class is neither in the ground truth nor predicted")
         numbers = means | each
         self.undefined = {n: reasons[n] for n, value in numbers.items() if value.isnan()}
         return {n: value.float() for n, value in numbers.items() if n not in self.undefined}

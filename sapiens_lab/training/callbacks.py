@@ -67,12 +67,12 @@ class FirstBatch(Callback):
 
 
 class SampleGrid(Callback):
-    """After every validation, write input, truth and prediction of the same few samples.
+    """After every validation, write input, ground truth and prediction of the same few samples.
 
     The image also goes to TensorBoard and Weights & Biases where these are on.
 
     Args:
-        view: draws truth and prediction.
+        view: draws ground truth and prediction.
         folder: receives ``epoch_0007.png``; the test set's is ``test.png``.
         num_samples: rows of the grid.
     """
@@ -176,21 +176,21 @@ class EpochLine(Callback):
         ]
         done = trainer.current_epoch + 1
         total = trainer.max_epochs or done
-        share = (time.perf_counter() - self._began) / max(1, done - self._first_epoch)
-        left = share * max(0, total - done)
+        per_epoch = (time.perf_counter() - self._began) / max(1, done - self._first_epoch)
+        left = per_epoch * max(0, total - done)
         head = f"epoch {done:>{len(str(total))}}/{total}"
         tail = f"{self._rate:.0f} samples/s  {_clock(left)} left"
         self._console.print("  ".join([head, *shown, tail]), soft_wrap=True)
 
 
 class MaskingSchedule(Callback):
-    """Change the fraction of hidden patches over a run of masked pretraining, in a straight line.
+    """Change the fraction of masked patches linearly over a run of masked pretraining.
 
-    Validation hides what the config says, always the same, so that its losses can be compared.
+    Validation always masks the fraction of the config, so that its losses can be compared.
 
     Args:
-        start: share at the first step.
-        end: share at the last step.
+        start: fraction at the first step.
+        end: fraction at the last step.
 
     Raises:
         ValueError: a fraction does not lie between 0 and 1.

@@ -41,7 +41,9 @@ def test_by_hand() -> None:
         }
     )
     # The tongue is predicted in an ignored pixel only.
-    assert metric.undefined == {"IoU/tongue": "the class is neither in the truth nor predicted"}
+    assert metric.undefined == {
+        "IoU/tongue": "the class is neither in the ground truth nor predicted"
+    }
 
 
 def test_table() -> None:
@@ -115,7 +117,7 @@ def test_nothing_labeled() -> None:
     assert numbers == {}
     assert metric.undefined["mIoU"] == "no pixel is labeled"
     assert set(metric.undefined) == {"mIoU", "mAcc", "aAcc", *(f"IoU/{c}" for c in CLASSES)}
-    assert all(math.isfinite(row.share) for row in metric.table() or ())
+    assert all(math.isfinite(row.fraction) for row in metric.table() or ())
 
 
 def test_reset() -> None:

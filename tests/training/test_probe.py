@@ -74,10 +74,10 @@ def test_ignored_pixels_count_nowhere() -> None:
     shown, classes = labeled(3)
     shown["labels"][:, :PATCH] = 255
     shown["labels"][:, PATCH : PATCH + 5] = 255
-    shares = class_fractions(shown, GRID)
-    assert (shares[:, : GRID[1]] == 0).all()
-    assert (shares[:, GRID[1] :].argmax(-1) == classes.flatten(1)[:, GRID[1] :]).all()
-    torch.testing.assert_close(shares[:, GRID[1] :].sum(-1), torch.ones(3, 9))
+    fractions = class_fractions(shown, GRID)
+    assert (fractions[:, : GRID[1]] == 0).all()
+    assert (fractions[:, GRID[1] :].argmax(-1) == classes.flatten(1)[:, GRID[1] :]).all()
+    torch.testing.assert_close(fractions[:, GRID[1] :].sum(-1), torch.ones(3, 9))
 
 
 def test_a_keypoint_is_found_where_the_features_mark_it() -> None:
