@@ -52,7 +52,7 @@ def training_batches(data: DataModule) -> list[Batch]:
     """Return the training people as the evaluation sees them: no augmentation."""
     data._transforms["train"] = data._transforms["eval"]
     loader = data.train_dataloader()
-    return list(loader)  # type: ignore[arg-type]  # collated batches
+    return list(loader)
 
 
 def constant_output(task: Task, batches: list[Batch]) -> Tensor:

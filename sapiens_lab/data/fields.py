@@ -6,6 +6,7 @@ and ground truth go through the protocol, so a new modality is one class, here o
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
@@ -258,10 +259,11 @@ def masked_arrays(
     Files hold NaN and infinity where nothing was measured, whatever the mask beside them says: a
     pixel with such a value is invalid, and its values are 0.
     """
-    finite = np.isfinite(values).all(0)
-    if not finite.all():
-        values = np.where(finite, values, np.float32(0))
-    return {name: values, f"{name}_valid": (valid & finite)[None]}
+    finite = np.isfinite(values)
+    if not finite.all():  # rare, and a look at every pixel takes longer
+        everywhere = functools.reduce(np.logical_and, finite)
+        values, valid = np.where(everywhere, values, np.float32(0)), valid & everywhere
+    return {name: values, f"{name}_valid": valid[None]}
 
 
 def warp_mask(mask: NDArray[np.bool_], matrix: Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
