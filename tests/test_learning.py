@@ -37,7 +37,7 @@ def learned(commands: Commands, experiment: str, *words: str) -> dict[str, float
         (
             "multitask",
             lambda n: (
-                n["val/PCK"] > 0.7
+                n["val/PCK@0.1"] > 0.7
                 and n["val/mIoU"] > 0.1
                 and n["val/rmse"] < 0.15
                 and n["val/mean_angular_error"] < 20

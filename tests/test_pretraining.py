@@ -122,4 +122,4 @@ def test_only_pretraining_has_a_schedule_of_masks(
 ) -> None:
     with pytest.raises(SystemExit):
         commands.train("callbacks=masking_schedule")
-    assert "only pretraining hides patches" in capsys.readouterr().err
+    assert "only pretraining masks patches" in capsys.readouterr().err

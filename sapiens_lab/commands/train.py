@@ -95,11 +95,13 @@ def _register_resolvers() -> None:
 
 
 def _train(config: DictConfig) -> float | None:
+    from sapiens_lab.training.callbacks.final_validation import refuse_empty_training
+
     learner, datamodule, trainer = _build(config)
+    refuse_empty_training(trainer)
     trainer.fit(learner, datamodule=datamodule, ckpt_path=config.resume, weights_only=True)
-    best = next((c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None)), None)
-    score = getattr(best, "best_model_score", None)
-    return None if score is None else float(score)
+    scores = [getattr(callback, "score", None) for callback in trainer.checkpoint_callbacks]
+    return next((score for score in scores if score is not None), None)
 
 
 def _evaluate(config: DictConfig) -> float | None:

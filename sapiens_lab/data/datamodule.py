@@ -57,6 +57,8 @@ class DataModule(L.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"data.batch_size is {batch_size}; it must be at least 1")
+        if limit is not None and limit < 1:
+            raise ValueError(f"data.limit is {limit}; it must be at least 1, or null for no limit")
         self._factories = {"train": train, "val": val, "test": test or val}
         self._transforms = {"train": _chain(train_transforms), "eval": _chain(eval_transforms)}
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size

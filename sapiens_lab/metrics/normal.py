@@ -52,6 +52,8 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
         if strange := [t for t in thresholds_deg if not 0 < t <= 180]:
             raise ValueError(f"thresholds_deg must be within 0..180 degrees, got {strange}")
         self.thresholds_deg = tuple(thresholds_deg)
+        within = [f"within_{t:g}" for t in thresholds_deg]
+        self.names = ("mean_angular_error", "median_angular_error", *within)
         self.undefined = {}
         bins, thresholds = round(180 / _BIN_DEG) + 1, len(self.thresholds_deg)
         self.add_state("histogram", default=torch.zeros(bins).long(), dist_reduce_fx="sum")
@@ -96,17 +98,15 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
 
         The fractions are named ``within_5``, ``within_7.5``, ... and lie in 0..1.
         """
-        fractions = [f"within_{t:g}" for t in self.thresholds_deg]
         pixels = self.histogram.sum()
         reason = "" if pixels else "no pixel has a valid normal"
         if self.broken:  # leaving these pixels out would flatter the model
             reason = f"the predictions of {int(self.broken)} valid pixels are not finite"
-        names = ("mean_angular_error", "median_angular_error", *fractions)
-        self.undefined = dict.fromkeys(names, reason) if reason else {}
+        self.undefined = dict.fromkeys(self.names, reason) if reason else {}
         if reason:
             return {}
         mean = self.angle_sum / pixels * _UNIT_DEG
-        return dict(zip(names, (mean, self._median(), *(self.within / pixels)), strict=True))
+        return dict(zip(self.names, (mean, self._median(), *(self.within / pixels)), strict=True))
 
     def _median(self) -> Tensor:
         """Return the mean of the two middle angles, each rounded to its bin [degrees]."""

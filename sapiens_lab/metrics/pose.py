@@ -20,8 +20,8 @@ _COLUMNS = ("image_ids", "ids", "keypoints", "scores", "box_scores", "box_areas"
 class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
     """The ten COCO metrics, in total and for every part of the skeleton.
 
-    All annotated people are given at once, by ``set_ground_truth``, since crowds and people without
-    a box count too; predictions are added batch by batch, from any number of processes.
+    ``set_ground_truth`` gives all annotated people at once, since crowds and people outside every
+    box count too; the predictions come batch by batch, from any number of processes.
 
     Args:
         skeleton: names the points, their sigmas and the parts.
@@ -30,7 +30,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
             ``box score * mean keypoint score`` (official ``bbox_keypoint``).
     """
 
-    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
+    undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
 
     def __init__(
         self,
@@ -43,6 +43,8 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         self.skeleton = Skeleton.load(skeleton)
         self.nms_threshold, self.score_threshold = nms_threshold, score_threshold
         self.undefined = {}
+        prefixes = ["", *(f"{part}/" for part in self.skeleton.parts)]
+        self.names = tuple(prefix + name for prefix in prefixes for name in oks.NAMES)
         self._truth: Mapping[str, Any] | None = None
         self._only_seen = False
         self._left_out: frozenset[int] = frozenset()
@@ -57,7 +59,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
             only_seen: leave out images of which no prediction came (trial runs on a part).
 
         Raises:
-            ValueError: no one is annotated, or a person has another number of keypoints.
+            ValueError: no person is annotated, or one with another number of keypoints.
         """
         K = self.skeleton.num_keypoints
         for annotation in coco["annotations"]:
@@ -85,7 +87,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         box_scores: Tensor,
         box_areas: Tensor,
     ) -> None:
-        """Take in predicted people.
+        """Add predicted people.
 
         Args:
             image_ids: ``(B,)`` int64.
@@ -93,7 +95,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
             keypoints: ``(B, K, 2)`` source pixels.
             scores: ``(B, K)``.
             box_scores: ``(B,)``.
-            box_areas: ``(B,)`` px^2 of the padded box, the size that NMS goes by.
+            box_areas: ``(B,)`` px^2 of the padded box, the size that NMS uses.
         """
         values = (image_ids, ids, keypoints, scores, box_scores, box_areas)
         for name, value in zip(_COLUMNS, values, strict=True):
@@ -114,7 +116,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, float]:
-        """Return the defined numbers: ``AP``, ..., and ``body/AP``, ... for every part.
+        """Return the defined metrics: ``AP``, ..., and ``body/AP``, ... for every part.
 
         Raises:
             ValueError: no ground truth was given, or not of a predicted person's image.
@@ -126,7 +128,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         seen = {p["image_id"] for p in people} if self._only_seen else None
         if self._left_out and seen is None:
             seen = {image["id"] for image in self._truth["images"]} - self._left_out
-        numbers: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         self.undefined = {}
         for part, members in parts.items():
             values, reasons = oks.average_precision(
@@ -139,9 +141,9 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
                 image_ids=seen,
             )
             prefix = f"{part}/" if part else ""
-            numbers |= {prefix + name: value for name, value in values.items()}
+            metrics |= {prefix + name: value for name, value in values.items()}
             self.undefined |= {prefix + name: reason for name, reason in reasons.items()}
-        return numbers
+        return metrics
 
     def _people(self) -> list[dict[str, Any]]:
         """Return COCO results: scored, each person once, near duplicates removed."""
@@ -178,6 +180,8 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
 class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
     """Fraction of labeled keypoints that lie within a fraction of the person's size.
 
+    The metric is named after its threshold: ``PCK@0.1``.
+
     Args:
         threshold: that fraction; the size is what ``update`` gets, the box's longer side.
         skeleton: if given, ``per_keypoint`` holds the fraction of every keypoint too.
@@ -185,12 +189,13 @@ class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
 
     correct: Tensor  # (K,), or () without a skeleton
     total: Tensor
-    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
+    undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
     per_keypoint: dict[str, float]  # keypoint -> fraction; without those that are never labeled
 
     def __init__(self, threshold: float = 0.1, *, skeleton: str | Skeleton | None = None) -> None:
         super().__init__()
         self.threshold = threshold
+        self.names = (f"PCK@{threshold:g}",)
         self.keypoints = None if skeleton is None else Skeleton.load(skeleton).keypoints
         self.undefined, self.per_keypoint = {}, {}
         zeros = torch.zeros(() if self.keypoints is None else len(self.keypoints)).long()
@@ -205,11 +210,12 @@ class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
         self.total += counts.sum(axes)
 
     def compute(self) -> dict[str, float]:
-        """Return ``PCK`` in 0..1."""
+        """Return ``PCK@<threshold>`` in 0..1."""
+        [name] = self.names
         sums = zip(self.keypoints or (), self.correct.view(-1), self.total.view(-1), strict=False)
-        self.per_keypoint = {name: float(c / n) for name, c, n in sums if n > 0}
-        self.undefined = {} if self.total.any() else {"PCK": "no keypoint is labeled"}
-        return {} if self.undefined else {"PCK": float(self.correct.sum() / self.total.sum())}
+        self.per_keypoint = {keypoint: float(c / n) for keypoint, c, n in sums if n > 0}
+        self.undefined = {} if self.total.any() else {name: "no keypoint is labeled"}
+        return {} if self.undefined else {name: float(self.correct.sum() / self.total.sum())}
 
 
 class NME(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
@@ -217,10 +223,11 @@ class NME(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
 
     distance: Tensor
     total: Tensor
-    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
+    undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
 
     def __init__(self) -> None:
         super().__init__()
+        self.names = ("NME",)
         self.undefined = {}
         self.add_state("distance", default=torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("total", default=torch.tensor(0), dist_reduce_fx="sum")
@@ -251,7 +258,7 @@ def _relative_error(
 def _joined(state: list[Tensor] | Tensor) -> NDArray[Any]:
     """Join a list state, which torchmetrics has joined already after a reduction.
 
-    Whole numbers stay what they are, others become float64.
+    Integers stay as they are, floats become float64.
     """
     if isinstance(state, list):
         state = torch.cat(state) if state else torch.empty(0)

@@ -15,13 +15,13 @@ from torchmetrics import Metric
 
 
 class ClassScore(NamedTuple):
-    """One row of the table of classes; ``None`` where it is undefined."""
+    """One row of the table of classes; ``None`` where it is undefined for the class."""
 
     name: str
     IoU: float | None  # None: neither in the ground truth nor predicted
     accuracy: (
         float | None
-    )  # fraction of the class's pixels that were found; None: not in the target
+    )  # fraction of the class's pixels that were found; None: not in the ground truth
     fraction: float  # of all labeled pixels
 
 
@@ -29,8 +29,8 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
     """Intersection over union of every class and on average; mean and overall pixel accuracy.
 
     The official rule (reference of Sapiens v1, section 9.4): counts are summed over all images
-    first, at the resolution of the ground truth, and the means are over the classes whose value is
-    defined.
+    first, at the resolution of the ground truth, and the means are over the classes for which they
+    are defined.
 
     Args:
         classes: their names, in the order of the ids.
@@ -41,13 +41,14 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
     """
 
     confusion: Tensor  # (C, C) int64 pixels; rows are the ground truth, columns the prediction
-    undefined: dict[str, str]  # number -> why the last ``compute`` left it out
+    undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
 
     def __init__(self, *, classes: Sequence[str], ignore_index: int = 255) -> None:
         super().__init__()
         if not classes or len(set(classes)) < len(classes):
             raise ValueError(f"classes need names, each its own, got {list(classes)}")
         self.classes, self.ignore_index = tuple(classes), ignore_index
+        self.names = ("mIoU", "mAcc", "aAcc", *(f"IoU/{name}" for name in classes))
         self.undefined = {}
         self._table: list[ClassScore] | None = None
         C = len(classes)
@@ -61,14 +62,14 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         """
         if preds.shape != target.shape:
             raise ValueError(
-                f"predicted labels are {tuple(preds.shape)}, true ones {tuple(target.shape)}; "
-                "upsample the logits to the size of the target before the argmax"
+                f"predicted labels are {tuple(preds.shape)}, ground truth {tuple(target.shape)}; "
+                "upsample the logits to the size of the ground truth before the argmax"
             )
         C = len(self.classes)
         preds, target = preds.int(), target.int()  # half the memory of int64, twice the speed
         strange = (preds < 0) | (preds >= C) | (target < 0) | (target >= C)
         cell = target * C + preds
-        # Two more bins instead of a selection: that would copy both maps and takes thrice as long.
+        # Two more bins: a selection would copy both maps and take three times as long.
         cell.masked_fill_(strange, C * C).masked_fill_(target == self.ignore_index, C * C + 1)
         counts = torch.bincount(cell.flatten(), minlength=C * C + 2)
         if counts[C * C]:
@@ -80,7 +81,7 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         self.confusion += counts[: C * C].view(C, C)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``mIoU``, ``mAcc``, ``aAcc`` and ``IoU/<class>``, all in 0..1."""
+        """Return ``mIoU``, ``mAcc``, ``aAcc`` and ``IoU/<class>``, fractions in 0..1."""
         counts = self.confusion.cpu().double()  # not every device knows float64
         hit, true, predicted = counts.diag(), counts.sum(1), counts.sum(0)
         iou = hit / (true + predicted - hit)  # NaN where the class occurs on neither side
@@ -91,12 +92,12 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         each = {f"IoU/{name}": value for name, value in zip(self.classes, iou, strict=True)}
         reasons = dict.fromkeys(means, "no pixel is labeled")
         reasons |= dict.fromkeys(each, "the class is neither in the ground truth nor predicted")
-        numbers = means | each
-        self.undefined = {n: reasons[n] for n, value in numbers.items() if value.isnan()}
-        return {n: value.float() for n, value in numbers.items() if n not in self.undefined}
+        metrics = means | each
+        self.undefined = {n: reasons[n] for n, value in metrics.items() if value.isnan()}
+        return {n: value.float() for n, value in metrics.items() if n not in self.undefined}
 
     def table(self) -> list[ClassScore] | None:
-        """Return one row a class as the last ``compute`` found it; ``None`` before."""
+        """Return one row per class as the last ``compute`` found it; ``None`` before."""
         return self._table
 
 

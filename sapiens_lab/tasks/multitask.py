@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch
-from sapiens_lab.tasks.task import Task
+from sapiens_lab.tasks.task import Task, check_names
 
 
 class MultiTask(Task):
@@ -20,7 +21,7 @@ class MultiTask(Task):
         weights: factor of each task's loss; 1 where not named.
 
     Raises:
-        ValueError: a weight names no task.
+        ValueError: a weight names no task, or two tasks log a metric of the same name.
     """
 
     name = "multitask"
@@ -30,6 +31,8 @@ class MultiTask(Task):
     ) -> None:
         flip_test = all(task.flip_test for task in tasks.values())
         super().__init__(loss=nn.Identity(), metrics={}, flip_test=flip_test)
+        metrics = {f"{name}.{key}": m for name, t in tasks.items() for key, m in t.metrics.items()}
+        check_names({key: m for key, m in metrics.items() if isinstance(m, Metric)})
         self.tasks = nn.ModuleDict(dict(tasks))
         self.weights = dict.fromkeys(tasks, 1.0) | dict(weights or {})
         if unknown := set(self.weights) - set(tasks):

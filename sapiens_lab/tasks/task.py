@@ -24,9 +24,12 @@ class Task(nn.Module):
 
     Args:
         loss: what ``compute_loss`` calls.
-        metrics: named metrics; each computes a dict of values. A value that is undefined is left
-            out of it and explained in the metric's ``undefined``.
+        metrics: each computes a dict from names, which its ``names`` lists, to values. What is
+            undefined is left out and explained in the metric's ``undefined``.
         flip_test: average the output with that of the flipped image when evaluating.
+
+    Raises:
+        ValueError: two metrics log the same name.
     """
 
     name: str  # as exports and people call it
@@ -35,6 +38,7 @@ class Task(nn.Module):
         self, *, loss: nn.Module, metrics: Mapping[str, Metric], flip_test: bool = False
     ) -> None:
         super().__init__()
+        check_names(metrics)
         self.flip_test = flip_test
         self.loss = loss
         self.metrics = nn.ModuleDict(dict(metrics))
@@ -44,11 +48,11 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def predict(self, output: Any, batch: Batch) -> Sequence[Any]:
-        """Return one prediction a sample, in the source image."""
+        """Return one prediction per sample, in the source image."""
         raise NotImplementedError
 
     def update_metrics(self, predictions: Sequence[Any], batch: Batch) -> None:
-        """Show the metrics one batch."""
+        """Update the metrics with one batch."""
         raise NotImplementedError
 
     def average_flipped(self, output: Any, flipped: Any) -> Any:
@@ -88,14 +92,38 @@ class Task(nn.Module):
             yield metric
 
     def compute_metrics(self) -> tuple[dict[str, float], dict[str, str]]:
-        """Return the metrics and, for those that are undefined, the reasons; then reset."""
+        """Return the metrics and, for those that are undefined, the reasons; then reset them.
+
+        Raises:
+            ValueError: two metrics gave the same name.
+        """
         metrics: dict[str, float] = {}
         undefined: dict[str, str] = {}
         for metric in self.each_metric():
-            metrics |= {name: float(value) for name, value in metric.compute().items()}
+            own = {name: float(value) for name, value in metric.compute().items()}
+            if repeated := sorted(metrics.keys() & own.keys()):
+                raise ValueError(f"two of task.metrics log {repeated[0]}; leave one of them out")
+            metrics |= own
             undefined |= getattr(metric, "undefined", {})
             metric.reset()
         return metrics, undefined
+
+
+def check_names(metrics: Mapping[str, Metric]) -> None:
+    """Check that no two metrics log the same name, as far as they list their names.
+
+    Raises:
+        ValueError: two do.
+    """
+    owners: dict[str, str] = {}
+    for key, metric in metrics.items():
+        for name in getattr(metric, "names", ()):
+            if name in owners:
+                raise ValueError(
+                    f"the metrics {owners[name]!r} and {key!r} of task.metrics both log {name}; "
+                    "leave one of them out, or give it another threshold or alignment"
+                )
+            owners[name] = key
 
 
 def loss_terms(value: Tensor | dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""``metrics.csv`` of a run: one row a logging step, continued when the run is."""
+"""``metrics.csv`` of a run: one row per logging step, continued when the run is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 
-class MetricsFile(Logger):
-    """Append numbers to a CSV file.
+class CsvLogger(Logger):
+    """Append metrics to a CSV file.
 
     Lightning's own CSV logger deletes an earlier file of the same folder, which would take a
     resumed run's first half away.
@@ -39,7 +39,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Take in a row."""
+        """Keep a row until the next ``save``."""
         self._rows.append({"step": step, **metrics})
 
     @rank_zero_only

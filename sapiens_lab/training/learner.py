@@ -58,7 +58,7 @@ class Learner(L.LightningModule):
         self._means: dict[str, MeanMetric] = {}
         self._num_samples = 0  # of this evaluation, in this process
         self._dropped: list[int] = []
-        self.undefined: dict[str, str] = {}  # metrics the last evaluation could not give, and why
+        self.undefined: dict[str, str] = {}  # metrics that the last evaluation left out, and why
         self._skipped = 0  # steps in a row without a finite gradient
         self._samples: list[str] = []  # of the last training batch
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
@@ -91,7 +91,7 @@ class Learner(L.LightningModule):
         """Seed the step by its number, so that a continued run draws what the first would have."""
         entropy = [self.seed, self.global_rank, self.trainer.global_step, batch_idx]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-        # Lightning counts logged steps again when a run continues in mid-epoch, one too high.
+        # Lightning counts logged steps one too high when a run continues in mid-epoch.
         self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.trainer.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -268,7 +268,7 @@ def test_pck_and_nme_by_hand() -> None:
     pck, nme = PCK(threshold=0.1), NME()
     for metric in (pck, nme):
         metric.update(preds, target, visible, scale)
-    assert pck.compute()["PCK"] == pytest.approx(2 / 3)  # distances 0, 5 and 11 of 50
+    assert pck.compute()["PCK@0.1"] == pytest.approx(2 / 3)  # distances 0, 5 and 11 of 50
     assert nme.compute()["NME"] == pytest.approx((0 + 0.1 + 0.22) / 3)
 
 
@@ -281,7 +281,7 @@ def test_pck_of_every_keypoint() -> None:
     visible = torch.ones(2, 17)
     visible[:, 5] = 0
     metric.update(preds, target, visible, torch.tensor([100.0, 100.0]))
-    assert metric.compute()["PCK"] == pytest.approx(29 / 32)
+    assert metric.compute()["PCK@0.1"] == pytest.approx(29 / 32)
     assert metric.per_keypoint["nose"] == 0.5
     assert metric.per_keypoint["right_ankle"] == 0
     assert "left_shoulder" not in metric.per_keypoint
@@ -290,13 +290,13 @@ def test_pck_of_every_keypoint() -> None:
 
 def test_a_person_without_size_does_not_count() -> None:
     target, scale = torch.zeros(2, 1, 2), torch.tensor([0.0, 10.0])
-    for metric, expected in ((PCK(), {"PCK": 0}), (NME(), {"NME": 0.5})):
+    for metric, expected in ((PCK(), {"PCK@0.1": 0}), (NME(), {"NME": 0.5})):
         metric.update(target + torch.tensor([3.0, 4.0]), target, torch.ones(2, 1), scale)
         assert metric.compute() == expected
 
 
 def test_without_labels_the_reason_is_given() -> None:
-    for metric, name in ((PCK(), "PCK"), (NME(), "NME")):
+    for metric, name in ((PCK(), "PCK@0.1"), (NME(), "NME")):
         metric.update(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), torch.zeros(1, 2), torch.ones(1))
         assert metric.compute() == {}
         assert "labeled" in metric.undefined[name]

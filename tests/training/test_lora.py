@@ -121,7 +121,7 @@ def test_the_estimate_of_activations_is_near(checkpointed: bool) -> None:
 def test_the_command_tunes_evaluates_and_exports(
     commands: Commands, mode: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands.train(*f"tune={mode}".split(), "trainer.max_epochs=1", "monitor=val/PCK")
+    commands.train(*f"tune={mode}".split(), "trainer.max_epochs=1", "monitor=val/PCK@0.1")
     run = commands.runs()[0]
     assert "M parameters" in capsys.readouterr().out
     commands.evaluate()

@@ -1,0 +1,141 @@
+"""The checkpoint of the best validation."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from sapiens_lab.training.learner import Learner
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["min", "max"]
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keep the checkpoint of the best validation; of equal ones, the later.
+
+    As long as the monitored metric says nothing, because it is undefined or a score that is to be
+    maximized is 0, ``fallback`` chooses: AP is 0 in every validation of a short run, and the first
+    would be kept. ``monitor`` and ``mode`` are those that chose the checkpoint.
+
+    Args:
+        dirpath: folder of the checkpoint.
+        monitor: name of the metric, ``val/...``.
+        mode: whether the metric is minimized or maximized.
+        fallback: name of a metric that is minimized.
+        filename: without ``.ckpt``; may name metrics, e.g. ``{epoch}``.
+        save_top_k: how many checkpoints to keep.
+        save_weights_only: leave out what only a continued run needs.
+    """
+
+    def __init__(
+        self,
+        *,
+        dirpath: str,
+        monitor: str,
+        mode: Mode,
+        fallback: str = "val/loss",
+        filename: str = "best",
+        save_top_k: int = 1,
+        save_weights_only: bool = True,
+    ) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename=filename,
+            monitor=monitor,
+            mode=mode,
+            save_top_k=save_top_k,
+            save_weights_only=save_weights_only,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+        self.fallback = fallback
+        self._asked: tuple[str, Mode] = (monitor, mode)
+        self._is_asked = True  # whether `monitor` is the metric that was asked for
+
+    @property
+    def state_key(self) -> str:
+        """Name of this callback in a checkpoint, the same before and after a fallback."""
+        monitor, mode = self._asked
+        return f"{type(self).__name__}({monitor}, {mode})"
+
+    @property
+    def fell_back_from(self) -> str | None:
+        """The metric that was asked for, where another one chose the checkpoint."""
+        return None if self._is_asked else self._asked[0]
+
+    @property
+    def score(self) -> float | None:
+        """Best value of the metric that was asked for; ``None`` where it is never defined."""
+        if not self._is_asked:
+            return 0.0 if self._asked[1] == "max" else None
+        return None if self.best_model_score is None else float(self.best_model_score)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Decide which metric chooses, and save where it chooses this validation.
+
+        Raises:
+            ValueError: no metric has the monitored name.
+        """
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        assert isinstance(pl_module, Learner)
+        value = trainer.callback_metrics.get(self._asked[0])
+        if value is None:
+            self._check_name(trainer, pl_module)
+        if _is_informative(value, self._asked[1]):
+            self._choose_by(*self._asked, asked=True)
+        elif self.best_model_score is None and self.fallback != self._asked[0]:
+            self._choose_by(self.fallback, "min", asked=False)
+        if self.monitor in trainer.callback_metrics:
+            super().on_validation_end(trainer, pl_module)
+
+    def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
+        """Return whether a value is among the best; an equal one is, since it is the later."""
+        is_full = 0 < self.save_top_k <= len(self.best_k_models)
+        if current is not None and is_full:
+            worst = self.best_k_models[self.kth_best_model_path]
+            if bool(current == worst):
+                return True
+        return bool(super().check_monitor_top_k(trainer, current))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a continued run needs, plain values and tensors."""
+        return {**super().state_dict(), "is_asked": self._is_asked}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the metric that chose so far."""
+        super().load_state_dict(state_dict)
+        self._is_asked = state_dict["is_asked"]
+        self.monitor, self.mode = self._asked if self._is_asked else (self.fallback, "min")
+
+    def _choose_by(self, monitor: str, mode: Mode, *, asked: bool) -> None:
+        """Let another metric choose from now on; the checkpoint so far gives way to the next."""
+        if self.monitor == monitor:
+            return
+        log.info("best checkpoint: chosen by %s from now on, not by %s", monitor, self.monitor)
+        self.monitor, self.mode, self._is_asked = monitor, mode, asked
+        self.best_k_models, self.kth_best_model_path, self.best_model_score = {}, "", None
+        self.kth_value = torch.tensor(math.inf if mode == "min" else -math.inf)
+
+    def _check_name(self, trainer: L.Trainer, learner: Learner) -> None:
+        monitor = self._asked[0]
+        if monitor.removeprefix("val/") in learner.undefined:
+            return
+        known = sorted(name for name in trainer.callback_metrics if name.startswith("val/"))
+        raise ValueError(
+            f"monitor={monitor}: there is no such metric. Those of this run are {', '.join(known)}"
+        )
+
+
+def _is_informative(value: Tensor | None, mode: Mode) -> bool:
+    if value is None or not bool(torch.isfinite(value)):
+        return False
+    return mode == "min" or bool(value != 0)

@@ -1,0 +1,66 @@
+"""A validation at the end of every run, so that its last weights are measured and saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from sapiens_lab.data.sample import Batch
+
+
+class FinalValidation(Checkpoint):
+    """Validate after the last step, whether epochs, steps or ``trainer.max_time`` end the run.
+
+    Lightning validates at its interval only: the weights that are trained after the last interval
+    would reach no checkpoint. It calls checkpoint callbacks after all others, and so this one after
+    the timer.
+    """
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Ask for a validation after the last step."""
+        if _ends(trainer):
+            trainer.check_val_every_n_epoch = 1
+            trainer.should_stop = True  # Lightning validates before an early stop
+
+
+def refuse_empty_training(trainer: L.Trainer) -> None:
+    """Refuse a run without a single step, which would export the weights that it began with.
+
+    Raises:
+        ValueError: the trainer's limits leave no step.
+    """
+    limits = {
+        "max_epochs": trainer.max_epochs,
+        "max_steps": trainer.max_steps,
+        "limit_train_batches": trainer.limit_train_batches,
+    }
+    for name, value in limits.items():
+        if value == 0:
+            raise ValueError(
+                f"trainer.{name}=0 trains nothing; raise it, or measure weights as they are with "
+                "`evaluate.py weights=PATH`"
+            )
+
+
+def _ends(trainer: L.Trainer) -> bool:
+    """Return whether the step that was just made is the last of the run."""
+    epoch, step = trainer.current_epoch, trainer.global_step  # the epoch counts from 0
+    last_epoch = epoch + 1 == trainer.max_epochs
+    return (
+        (last_epoch and trainer.is_last_batch)
+        or 0 < trainer.max_steps <= step
+        or (
+            trainer.should_stop
+            and epoch >= (trainer.min_epochs or 0)
+            and step >= (trainer.min_steps or 0)
+        )
+    )
