@@ -29,6 +29,7 @@ class ScriptedBatch:
     def __init__(self, rows: Sequence[int]) -> None:
         self.image = torch.ones(len(rows), 1)
         self.meta: list[Any] = []
+        self.dropped: list[int] = []
 
     def __len__(self) -> int:
         return len(self.image)
@@ -69,6 +70,10 @@ class ScriptedData(L.LightningDataModule):
     def dataset(self, split: str) -> list[int]:
         """Return as many samples as there are steps."""
         return list(range(STEPS_PER_EPOCH))
+
+    def transforms(self, name: str) -> list[Any]:
+        """Return no transform."""
+        return []
 
     def train_dataloader(self) -> DataLoader[int]:
         """Load the samples."""
