@@ -208,7 +208,10 @@ def test_missing_images_are_named_five_at_a_time_or_skipped(
         FileNotFoundError, match=r"(?s)8 of 10 images.*003.*007\.png\n  \.\.\..*skip"
     ):
         coco_again(tmp_path)
-    assert len(coco_again(tmp_path, on_error="skip")) == 2
+    data = coco_again(tmp_path, on_error="skip")
+    assert len(data) == 2
+    assert [data.image_id(i) for i in range(2)] == [data[i].meta.image_id for i in range(2)]
+    assert len(data.ground_truth()["images"]) == 2  # nobody can be found in an image that is gone
     assert "left out" in caplog.text
 
 
