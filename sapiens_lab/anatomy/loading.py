@@ -20,6 +20,7 @@ import yaml
 from numpy.typing import NDArray
 
 from sapiens_lab.anatomy import sides
+from sapiens_lab.limits import MAX_JSON_BYTES, MAX_YAML_BYTES, read_file
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +100,12 @@ def read_json(path: Path) -> Any:
     """Parse a JSON file.
 
     Raises:
-        ValueError: it is not JSON; the message has file and line.
+        ValueError: it is not JSON; the message has file and line. Or it is larger than the limit.
     """
+    content = read_file(path, MAX_JSON_BYTES)
     try:
-        return json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
 
 
@@ -180,9 +182,10 @@ def _find_fault(names: Sequence[str], pairs: Sequence[tuple[int, int]], needs_pa
 
 
 def _read_yaml(path: Path) -> Any:
+    content = read_file(path, MAX_YAML_BYTES)
     try:
-        return yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
 
 

@@ -6,15 +6,17 @@ colors, 16 bits must stay 16 bits, and nothing may be resampled.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sapiens_lab.data.images import imdecode, read_content, read_image, size_of
+from sapiens_lab.data.images import imdecode, open_pillow, read_content, read_image, size_of
+from sapiens_lab.limits import MAX_ARRAY_BYTES, TooLargeError, check_bytes, check_regular, read_file
 
 LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".npy"})  # all lossless
 MAP_SUFFIXES = frozenset({".npy", ".png", ".tif", ".tiff", ".exr"})
@@ -78,7 +80,7 @@ def read_map(path: Path) -> NDArray[Any]:
     """
     if path.suffix.lower() == ".npy":
         return _squeezed(_read_npy(path))
-    values = imdecode(read_content(path), cv2.IMREAD_UNCHANGED)
+    values = imdecode(read_content(path), cv2.IMREAD_UNCHANGED, path)
     if values is None and path.suffix.lower() == ".exr":
         raise ValueError(
             f"this OpenCV ({cv2.__version__}) does not read {path}. With opencv-python 4, start "
@@ -100,7 +102,7 @@ def _squeezed(values: NDArray[Any]) -> NDArray[Any]:
 
 def _read_values(path: Path) -> NDArray[Any]:
     try:
-        with Image.open(path) as image:
+        with open_pillow(read_file(path, MAX_ARRAY_BYTES), path) as image:
             if image.format == "JPEG":
                 raise ValueError(f"{path} is a JPEG, which changes class ids; save labels as PNG")
             spread = _SPREAD.get(_raw_mode(image), 1)
@@ -121,10 +123,33 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
+    """Read an array once what its header says has been compared with the file."""
     try:
-        values: NDArray[Any] = np.load(path, allow_pickle=False)
+        size = check_regular(path)
+        check_bytes(size, MAX_ARRAY_BYTES, path)
+        with path.open("rb") as file:
+            shape, is_fortran, dtype = _read_npy_header(file)
+            count = math.prod(shape)
+            if dtype.hasobject or min(shape, default=0) < 0:
+                raise ValueError("it holds objects, or a size below 0")
+            if count * dtype.itemsize > size - file.tell():
+                raise ValueError(
+                    f"its header says {shape} of {dtype}, which the file does not hold"
+                )
+            values: NDArray[Any] = np.fromfile(file, dtype, count)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {path}") from error
-    except (ValueError, EOFError, OSError) as error:
+    except TooLargeError:
+        raise
+    except (ValueError, EOFError, OSError, OverflowError, SyntaxError, TypeError) as error:
         raise ValueError(f"{path} is not an array that NumPy saved: {error}") from error
-    return values
+    return values.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _read_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(file)
+    raise ValueError(f"version {version} of the format is for tables, not for maps")

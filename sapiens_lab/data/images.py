@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from sapiens_lab.data.headers import size_in_header
+from sapiens_lab.limits import MAX_ARRAY_BYTES, TooLargeError, check_pixels, read_file
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +65,13 @@ def read_content(path: str | Path) -> bytes:
     """Return the bytes of an image's file.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file, or it may not be read.
+        CorruptImageError: it is no plain file, or larger than the limit.
     """
     try:
-        return Path(path).read_bytes()
+        return read_file(path, MAX_ARRAY_BYTES)
+    except ValueError as error:
+        raise CorruptImageError(str(error)) from error
     except OSError as error:
         raise FileNotFoundError(f"cannot open the image {path}: {error.strerror}") from error
 
@@ -77,13 +85,16 @@ def decode(content: bytes, name: str | Path, *, reduce: int = 1) -> NDArray[np.u
         reduce: 1, 2, 4 or 8.
 
     Raises:
-        CorruptImageError: the file is truncated, damaged or not an image.
+        CorruptImageError: the file is truncated, damaged, not an image or too large.
     """
     if _is_cut_off(content):
         raise CorruptImageError(
             f"the image {name} is truncated ({len(content)} bytes); copy it again"
         )
-    pixels = imdecode(content, _FLAGS[reduce])
+    try:
+        pixels = imdecode(content, _FLAGS[reduce], name)
+    except TooLargeError as error:
+        raise CorruptImageError(str(error)) from error
     if pixels is None:
         raise CorruptImageError(f"{name} is damaged or not an image; copy it again or take it out")
     if pixels.dtype == np.uint16:
@@ -91,10 +102,16 @@ def decode(content: bytes, name: str | Path, *, reduce: int = 1) -> NDArray[np.u
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
-def imdecode(content: bytes, flags: int) -> NDArray[Any] | None:
-    """Return what OpenCV decodes, in BGR; ``None`` for a file that is damaged or cut off."""
-    if _is_cut_off(content):
+def imdecode(content: bytes, flags: int, name: str | Path) -> NDArray[Any] | None:
+    """Return what OpenCV decodes, in BGR; ``None`` for a file that is damaged or cut off.
+
+    Raises:
+        TooLargeError: its header claims too many pixels; nothing was decoded.
+    """
+    size = size_in_header(content)
+    if size is None or _is_cut_off(content):
         return None
+    check_pixels(*size, name)
     try:
         pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:
@@ -106,16 +123,37 @@ def size_of(content: bytes, name: str | Path) -> tuple[int, int]:
     """Return (height, width) as ``decode`` would give them, from the file's header.
 
     Raises:
-        CorruptImageError: the file is truncated, damaged or not an image.
+        CorruptImageError: the file is truncated, damaged, not an image or too large.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_pillow(content, name) as image:
             is_rotated = image.getexif().get(_ORIENTATION) in _ROTATED
             width, height = image.size
+    except TooLargeError as error:
+        raise CorruptImageError(str(error)) from error
     except (OSError, SyntaxError):  # a format that only OpenCV knows, or no image at all
         height, width = decode(content, name).shape[:2]
         return height, width
     return (width, height) if is_rotated else (height, width)
+
+
+@contextlib.contextmanager
+def open_pillow(content: bytes, name: str | Path) -> Iterator[Image.Image]:
+    """Open an image with Pillow, under our limit in place of its own.
+
+    Raises:
+        TooLargeError: its header claims too many pixels.
+        OSError, SyntaxError: what Pillow raises for a broken file.
+    """
+    if size := size_in_header(content):
+        check_pixels(*size, name)
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            check_pixels(image.height, image.width, name)
+            yield image
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def is_jpeg(content: bytes) -> bool:

@@ -7,6 +7,7 @@ the same rule, so that ``data.root=FOLDER`` is usually enough.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,11 +88,31 @@ def find_image_folder(root: str | Path, file: CocoFile, split: Split, *, given: 
 
     Raises:
         FileNotFoundError: none of the usual folders holds them.
+        ValueError: a name leads out of ``root`` and of ``given``; names it.
     """
     root = Path(root)
-    names = [str(image["file_name"]) for image in file.content["images"][:50]]
-    if given is not None:
-        return root / given
+    names = [str(image["file_name"]) for image in file.content["images"]]
+    folder = _image_folder(root, file, split, names[:50]) if given is None else root / given
+    outside = [name for name in names if not _is_inside(name, folder, (root, folder))]
+    if outside:
+        raise ValueError(
+            f"{file.path}: {len(outside)} of {len(names)} images have a file_name that leads out "
+            f"of {root}, e.g. {outside[0]}. If that is meant, name the folder that holds them with "
+            f"data.{split}.image_dir=FOLDER"
+        )
+    return folder
+
+
+def _is_inside(name: str, folder: Path, allowed: Iterable[Path]) -> bool:
+    """Return whether a file name stays in the allowed folders; a link counts as where it lies."""
+    name = name.replace("\\", "/")
+    if ".." not in name and ":" not in name and not name.startswith("/"):
+        return True  # nearly all of them
+    path, *bases = (Path(os.path.normpath(p.absolute())) for p in (folder / name, *allowed))
+    return any(path.is_relative_to(base) for base in bases)
+
+
+def _image_folder(root: Path, file: CocoFile, split: Split, names: Sequence[str]) -> Path:
     words = [split, f"{split}2017", f"{split}2014", *sorted(WORDS[split])]
     folders = [file.path.parent, root, *(p / "images" for p in (file.path.parent, root))]
     folders += [base / word for base in (root, root / "images") for word in words]

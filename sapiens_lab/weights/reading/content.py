@@ -12,13 +12,13 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from sapiens_lab.limits import check_regular
 from sapiens_lab.weights.reading.layouts import MAX_TABLE, read_archive
 from sapiens_lab.weights.reading.old_save import read_old_save
 from sapiens_lab.weights.reading.source import (
     DamagedError,
     RefusedError,
     Region,
-    check_regular,
 )
 from sapiens_lab.weights.reading.stubs import check_tree
 
@@ -46,8 +46,13 @@ def read_content(path: Path, *, is_mapped: bool = True) -> Any:
         ValueError: it is no regular file, empty, truncated, damaged or no file of weights, or asks
             for what is refused; names it and says which.
     """
-    check_regular(path)
-    _check_start(path)
+    try:
+        check_regular(path)
+        _check_start(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened: {error.strerror}") from error
     try:
         with _uncollected():
             content = _read(path, is_mapped=is_mapped)

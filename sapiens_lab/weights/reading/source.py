@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
-import stat
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -20,24 +18,6 @@ class DamagedError(ValueError):
 
 class RefusedError(ValueError):
     """The file asks for something that is not done; the message says what and why."""
-
-
-def check_regular(path: Path) -> None:
-    """Refuse what is not a plain file before it is opened.
-
-    Raises:
-        FileNotFoundError: there is nothing.
-        ValueError: a folder, named pipe, device or socket.
-    """
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path}") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be opened: {error.strerror}") from error
-    if not stat.S_ISREG(mode):
-        kind = "folder" if stat.S_ISDIR(mode) else "pipe, device or socket"
-        raise ValueError(f"{path} is a {kind}, not a file of weights")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,8 @@ def test_an_exr_that_opencv_cannot_read_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.exr"
-    path.write_bytes(b"\x76\x2f\x31\x01")
+    window = struct.pack("<5i", 16, 0, 0, 3, 1)
+    path.write_bytes(b"\x76\x2f\x31\x01" + bytes(4) + b"dataWindow\0box2i\0" + window)
     monkeypatch.setattr(arrays.cv2, "imdecode", lambda content, flags: None)
     with pytest.raises(ValueError, match=r"a\.exr.*OPENCV_IO_ENABLE_OPENEXR=1"):
         read_map(path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sapiens_lab.data.discovery.coco import Wanted, find_annotations
+from sapiens_lab.data.discovery.coco import CocoFile, Wanted, find_annotations, find_image_folder
 
 WANTED = Wanted(
     what="dots",
@@ -59,3 +59,33 @@ def test_a_given_file_is_not_divided(tmp_path: Path) -> None:
         find_annotations(tmp_path, "train", WANTED, given="bad.json")
     with pytest.raises(FileNotFoundError, match=r"c\.json; JSON files near: all\.json, bad\.json"):
         find_annotations(tmp_path, "train", WANTED, given="c.json")
+
+
+def named(root: Path, *names: str) -> CocoFile:
+    """Return an annotation file of images, which all exist."""
+    for name in names:
+        path = root / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    return CocoFile(path=root / "all.json", content={"images": images}, is_whole=True)
+
+
+@pytest.mark.parametrize("name", ["../../other/b.png", "..\\..\\other\\b.png", "a/../../../b.png"])
+def test_names_do_not_lead_out_of_the_root(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "root"
+    file = named(root, "a/ok.png", "a/../other.png", name)
+    with pytest.raises(ValueError, match=r"1 of 3 images have a file_name that leads out of .*b"):
+        find_image_folder(root, file, "train", given=None)
+
+
+def test_absolute_names_are_allowed_in_the_root_or_where_the_user_says(tmp_path: Path) -> None:
+    root, store = tmp_path / "root", tmp_path / "store"
+    inside, outside = root / "images/a.png", store / "b.png"
+    store.mkdir()
+    outside.touch()
+    assert find_image_folder(root, named(root, str(inside)), "train", given=None).is_dir()
+    file = named(root, str(inside), str(outside))
+    with pytest.raises(ValueError, match=r"leads out.*b\.png.*data\.train\.image_dir=FOLDER"):
+        find_image_folder(root, file, "train", given=None)
+    assert find_image_folder(root, file, "train", given=str(store)) == store
