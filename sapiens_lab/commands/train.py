@@ -127,6 +127,8 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
     import lightning as L
     from hydra.utils import instantiate
 
+    from sapiens_lab.training.malloc import keep_freed_memory
+
     _check_sweep(config)
     run_folder = Path(HydraConfig.get().runtime.output_dir)
     if _is_main_process():
@@ -156,6 +158,7 @@ def _build(config: DictConfig) -> tuple[Any, Any, Any]:
         for name in ("callbacks", "logger")
     }
     trainer = instantiate(config.trainer, _convert_="all", **objects)
+    keep_freed_memory(trainer.strategy.root_device.type)
     return learner, datamodule, trainer
 
 
