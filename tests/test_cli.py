@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.command import TINY, Commands, losses, numbers
 from tests.conftest import ROOT
@@ -47,6 +48,23 @@ def test_a_run_leaves_everything_behind_and_evaluates_to_the_same_number(
     best = numbers(run)["best"]
     for name in ("loss", "PCK@0.1", "NME", "AP"):
         assert measured[f"test/{name}"] == pytest.approx(best[f"val/{name}"], abs=1e-6), name
+
+
+def test_where_the_metric_says_nothing_the_loss_chooses_checkpoint_and_export(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.train("optimizer.lr=1e-6")  # AP is 0 in both validations
+    [run] = commands.runs()
+    rows = numbers(run)
+    assert rows["last"]["val/AP"] == 0
+    assert rows["best"]["val/loss"] <= rows["last"]["val/loss"]
+    best = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    assert best["epoch"] + 1 == rows["best"]["epoch"]
+    exported = load_file(run / "export/model.safetensors")
+    for name, tensor in exported.items():
+        assert torch.equal(best["state_dict"][f"model.{name}"], tensor), name
+    said = capsys.readouterr().out
+    assert "chosen by val/loss: val/AP was 0 or undefined in every validation" in said
 
 
 def test_checkpoints_hold_tensors_and_plain_values_only(commands: Commands) -> None:
@@ -127,6 +145,9 @@ def test_a_checkpoint_of_another_skeleton_is_refused(
         (["weights=nowhere.pth"], "weights=nowhere.pth: there is no such file"),
         (["skeleton=coco71"], "did you mean coco17"),
         (["data.batch_size=0"], "data.batch_size is 0"),
+        (["data.limit=0"], "data.limit is 0"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs=0 trains nothing"),
+        (["scheduler.warmup=-1"], "scheduler.warmup=-1 must not be negative"),
         (["image_size=[100,48]"], "does not divide into patches"),
         (["experiment=pose/coco17", "data.root=nowhere"], "data.root=nowhere is not a folder"),
     ],

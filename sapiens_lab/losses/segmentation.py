@@ -105,7 +105,7 @@ class DiceLoss(nn.Module):
     """One minus the soft Dice overlap, averaged over the classes present in each image.
 
     ``1 - (2 sum(p g) + s) / (sum(p^2) + sum(g^2) + s)`` with probabilities ``p`` and target ``g``
-    over the pixels that count; the form with squares is of Milletari et al., "V-Net", 3DV 2016. A
+    over the pixels that count; the form with squares is of Milletari et al., "V-Net", 3DV 2016. An
     image in which no class is present adds 0 to the mean over the batch. The defaults are those
     of Sapiens2 (its reference, section 4.2).
 
@@ -131,10 +131,10 @@ class DiceLoss(nn.Module):
         labels = labels[:, None]  # (B, 1, H, W)
         classes = torch.arange(logits.shape[1], device=logits.device).view(1, -1, 1, 1)
         ignored = labels == self.ignore_index
-        truth = (labels == classes) & ~ignored  # (B, C, H, W)
+        gt = (labels == classes) & ~ignored  # (B, C, H, W)
         probability = logits.float().softmax(1).masked_fill(ignored, 0)
-        pixels = truth.sum((-2, -1))  # (B, C)
-        overlap = probability.masked_fill(~truth, 0).sum((-2, -1))
+        pixels = gt.sum((-2, -1))  # (B, C)
+        overlap = probability.masked_fill(~gt, 0).sum((-2, -1))
         total = probability.square().sum((-2, -1)) + pixels
         losses = 1 - (2 * overlap + self.smooth) / (total + self.smooth)  # (B, C)
         present = pixels > 0

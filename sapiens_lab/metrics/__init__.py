@@ -1,5 +1,5 @@
 """Metrics as ``torchmetrics.Metric`` with functional cores.
 
-Every metric computes a dict of defined numbers; what is undefined is left out and explained in
+Every metric computes a dict of values by name; what is undefined is left out and explained in
 ``undefined``.
 """

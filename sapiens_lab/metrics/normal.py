@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 _BIN_DEG = 0.01  # resolution of the median
-_UNIT_DEG = 1e-6  # of the sum, which is kept in whole numbers
+_UNIT_DEG = 1e-6  # of the sum, which is kept as an integer
 
 
 def angles_deg(preds: Tensor, target: Tensor) -> Tensor:

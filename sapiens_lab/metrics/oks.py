@@ -75,8 +75,8 @@ def average_precision(
     undefined = _undefined(areas, part or "")
     if len(undefined) == len(NAMES):
         return {}, undefined
-    numbers = _count(annotations, found, np.asarray(sigmas, np.float64)[chosen], sorted(images))
-    return {n: v for n, v in numbers.items() if n not in undefined}, undefined
+    metrics = _count(annotations, found, np.asarray(sigmas, np.float64)[chosen], sorted(images))
+    return {n: v for n, v in metrics.items() if n not in undefined}, undefined
 
 
 def person_scores(
@@ -129,7 +129,7 @@ def _count(
     image_ids: list[int],
 ) -> dict[str, float]:
     """Return the ten metrics; -1 where there was no person to count."""
-    truth = COCO(
+    gt = COCO(
         {
             "info": {},
             "images": [{"id": i} for i in image_ids],
@@ -139,8 +139,8 @@ def _count(
         print_function=_silent,
     )
     evaluation = COCOeval_faster(
-        truth,
-        truth.loadRes(detections),
+        gt,
+        gt.loadRes(detections),
         iouType="keypoints",
         kpt_oks_sigmas=sigmas,
         print_function=_silent,

@@ -45,7 +45,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         self.undefined = {}
         prefixes = ["", *(f"{part}/" for part in self.skeleton.parts)]
         self.names = tuple(prefix + name for prefix in prefixes for name in oks.NAMES)
-        self._truth: Mapping[str, Any] | None = None
+        self._gt: Mapping[str, Any] | None = None
         self._only_seen = False
         self._left_out: frozenset[int] = frozenset()
         for name in _COLUMNS:
@@ -72,7 +72,7 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
                 )
         if not any(max(a["keypoints"][2::3]) > 0 for a in coco["annotations"]):
             raise ValueError("the evaluation set has no annotated person with a labeled keypoint")
-        self._truth, self._only_seen = coco, only_seen
+        self._gt, self._only_seen = coco, only_seen
 
     def leave_out(self, image_ids: Collection[int]) -> None:
         """Leave images out that could not be read, of this evaluation only."""
@@ -121,18 +121,18 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         Raises:
             ValueError: no ground truth was given, or not of a predicted person's image.
         """
-        if self._truth is None:
+        if self._gt is None:
             raise ValueError("OksAP needs `set_ground_truth` before it can compute")
         parts = {"": None, **self.skeleton.parts}
         people = self._people()
         seen = {p["image_id"] for p in people} if self._only_seen else None
         if self._left_out and seen is None:
-            seen = {image["id"] for image in self._truth["images"]} - self._left_out
+            seen = {image["id"] for image in self._gt["images"]} - self._left_out
         metrics: dict[str, float] = {}
         self.undefined = {}
         for part, members in parts.items():
             values, reasons = oks.average_precision(
-                self._truth,
+                self._gt,
                 people,
                 self.skeleton.sigmas,
                 keypoints=members,
