@@ -1,4 +1,4 @@
-"""Train a model.
+"""Train a model: the same as ``sapiens train``.
 
 python train.py                                                     rendered people, minutes
 python train.py experiment=pose/coco17 data.root=datasets/coco      COCO, official recipe

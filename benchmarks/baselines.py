@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from sapiens_lab.commands import train as cli
+from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.data.datamodule import DataModule
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.heatmaps import HeatmapCodec
@@ -34,8 +35,8 @@ from sapiens_lab.tasks.task import Task
 
 def build(experiment: str, overrides: list[str]) -> tuple[DataModule, Any]:
     """Return the data and the learner of an experiment, with new weights."""
-    cli._register_resolvers()
-    with initialize_config_dir(str(cli.config_folder()), version_base="1.3"):
+    register_resolvers()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
         words = [f"experiment={experiment}", *overrides]
         config = compose("config", overrides=words, return_hydra_config=True)
         config.hydra.runtime.output_dir = "unused"

@@ -22,7 +22,8 @@ from hydra.utils import instantiate
 from rich.console import Console
 from rich.table import Table
 
-from sapiens_lab.commands import train as cli
+from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.data.fields import Image
 from sapiens_lab.data.images import read_image
@@ -40,8 +41,8 @@ FIELDS = ("keypoints", "labels", "depth", "normal")
 
 def transforms_of(experiment: str) -> dict[str, Transform]:
     """Return the named training transforms of a shipped experiment."""
-    cli._register_resolvers()
-    with initialize_config_dir(str(cli.config_folder()), version_base="1.3"):
+    register_resolvers()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
         words = [f"experiment={experiment}", "data.root=unused"]
         config = compose("config", overrides=words, return_hydra_config=True)
         HydraConfig.instance().set_config(config)

@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sapiens_lab.commands.shards import main as shards_command
+from sapiens_lab.commands.main import sapiens
 from sapiens_lab.data.crops import RandomResizedCrop
 from sapiens_lab.data.datasets.image_folder import ImageFolder, encoded_sample
 from sapiens_lab.data.datasets.image_shards import ImageShards
@@ -79,8 +79,8 @@ def compare_readers(count: int, rounds: int, console: Console) -> None:
         (folder / "tree").mkdir()
         for i in range(count):
             (folder / "tree" / f"{i:06d}.jpg").write_bytes(input_image(rng, 320, 240))
-        shards_command(["make", str(folder / "tree"), "--out", str(folder / "shards"),
-                        "--shard-mb", "4"])  # fmt: skip
+        words = ("make", str(folder / "tree"), "--out", str(folder / "shards"), "--shard-mb", "4")
+        sapiens(("shards", *words), standalone_mode=False)
         ways = readers(folder)
         best = dict.fromkeys(ways, 0.0)
         for _ in range(rounds):

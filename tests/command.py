@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from sapiens_lab.commands import train as cli
+from sapiens_lab.commands.main import sapiens
 
 # The default experiment, cut down: 12 rendered people of 64x48 to learn from, 5 held out.
 TINY = (
@@ -32,25 +31,50 @@ class Commands:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cwd: Path) -> None:
         self.cwd = cwd
-        self._monkeypatch = monkeypatch
         monkeypatch.chdir(cwd)
 
-    def train(self, *words: str, tiny: bool = True) -> None:
-        self._run(cli.train, "train.py", *(TINY if tiny else ()), *words)
+    def train(self, *overrides: str, tiny: bool = True) -> None:
+        run("train", *(TINY if tiny else ()), *overrides)
 
-    def evaluate(self, *words: str) -> None:
-        self._run(cli.evaluate, "evaluate.py", *words)
+    def evaluate(self, *overrides: str) -> None:
+        run("evaluate", *overrides)
 
-    def runs(self, experiment: str = "pose/synthetic") -> list[Path]:
-        """Return the folders of an experiment, the oldest first."""
-        return sorted(path for path in (self.cwd / "outputs" / experiment).glob("*_*"))
+    def runs(
+        self,
+        experiment: str = "pose/synthetic",
+        *,
+        root: Path | None = None,
+        pattern: str = "*_*",
+    ) -> list[Path]:
+        """Return the folders of an experiment below ``outputs``, the oldest first."""
+        return sorted((root or self.cwd / "outputs").joinpath(experiment).glob(pattern))
 
-    def _run(self, command: Any, name: str, *words: str) -> None:
-        self._monkeypatch.setattr(sys, "argv", [name, *words])
-        command()
+
+class Run(NamedTuple):
+    """A finished run that tests read and never change."""
+
+    folder: Path
+    printed: str
 
 
-def numbers(run: Path) -> Any:
+def run(*words: str) -> None:
+    """Run ``sapiens WORDS`` in this process.
+
+    Raises:
+        SystemExit: with the exit status, unless that is 0.
+    """
+    if code := status(*words):
+        raise SystemExit(code)
+
+
+def status(*words: str) -> int:
+    """Return the exit status of ``sapiens WORDS``."""
+    with pytest.raises(SystemExit) as stopped:
+        sapiens(words, prog_name="sapiens")
+    return int(stopped.value.code or 0)  # type: ignore[arg-type]
+
+
+def metrics(run: Path) -> Any:
     """Return ``metrics.json`` of a run."""
     return json.loads((run / "metrics.json").read_text())
 

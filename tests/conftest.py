@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.command import Commands
+from tests.command import Commands, Run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,3 +38,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     """The command line, in an empty working directory."""
     return Commands(monkeypatch, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Run:
+    """A run of the smallest world: two epochs, kept by ``val/PCK@0.1``, since AP stays 0 so early."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(printed):
+        commands = Commands(monkeypatch, tmp_path_factory.mktemp("trained"))
+        commands.train("monitor=val/PCK@0.1")
+        [folder] = commands.runs()
+    return Run(folder, printed.getvalue())

@@ -14,11 +14,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sapiens_lab.commands import train as cli
+from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.data.datamodule import DataModule
 from sapiens_lab.models.mae import Reconstruction
 
-CONFIGS = cli.config_folder()
+CONFIGS = config_folder()
 EXPERIMENTS = sorted(
     path.relative_to(CONFIGS / "experiment").with_suffix("").as_posix()
     for path in (CONFIGS / "experiment").rglob("*.yaml")
@@ -43,7 +44,7 @@ OPTIONS = sorted(
 @contextmanager
 def composed(*words: str) -> Iterator[DictConfig]:
     """Compose as a command does, and let interpolations ask what only a command knows."""
-    cli._register_resolvers()
+    register_resolvers()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("config", overrides=list(words), return_hydra_config=True)
         config.hydra.runtime.output_dir = "run"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.command import Commands, numbers
+from tests.command import Commands, metrics
 
 WORDS = (
     "debug=overfit",
@@ -23,7 +23,7 @@ WORDS = (
 
 def learned(commands: Commands, experiment: str, *words: str) -> dict[str, float]:
     commands.train(f"experiment={experiment}/synthetic", *WORDS, *words, tiny=False)
-    last: dict[str, float] = numbers(commands.runs(f"{experiment}/synthetic")[-1])["last"]
+    last: dict[str, float] = metrics(commands.runs(f"{experiment}/synthetic")[-1])["last"]
     return last
 
 
@@ -55,7 +55,7 @@ def test_a_task_learns(
     assert (run / "export/model.safetensors").is_file()
     assert list((run / "predictions").glob("*.png"))
     commands.evaluate(f"experiment={experiment}/synthetic")
-    measured = numbers(commands.runs(f"{experiment}/synthetic")[-1])["test"]
+    measured = metrics(commands.runs(f"{experiment}/synthetic")[-1])["test"]
     assert measured["test/loss"] == pytest.approx(last["val/loss"], rel=1e-4)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sapiens_lab.commands import train as cli
+from sapiens_lab.commands.hydra_app import config_folder
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -31,7 +31,7 @@ def test_every_experiment_that_is_named_exists() -> None:
     named = set(re.findall(r"experiment=([\w/.]+)", README))
     assert named
     for name in named:
-        assert (cli.config_folder() / "experiment" / f"{name}.yaml").is_file(), name
+        assert (config_folder() / "experiment" / f"{name}.yaml").is_file(), name
 
 
 def test_the_map_of_the_code_is_complete() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sapiens_lab.commands import train as cli
+from sapiens_lab.commands.hydra_app import config_folder
 from tests.command import TINY
 from tests.conftest import ROOT
 
@@ -49,8 +49,8 @@ def test_the_wheel_trains_from_any_folder(archives: Path, tmp_path: Path) -> Non
 def test_the_wheel_holds_every_config_list_and_license(archives: Path) -> None:
     [wheel] = archives.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for path in cli.config_folder().rglob("*.yaml"):
-        assert f"sapiens_lab/configs/{path.relative_to(cli.config_folder()).as_posix()}" in names
+    for path in config_folder().rglob("*.yaml"):
+        assert f"sapiens_lab/configs/{path.relative_to(config_folder()).as_posix()}" in names
     for path in (ROOT / "sapiens_lab").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             assert path.relative_to(ROOT).as_posix() in names

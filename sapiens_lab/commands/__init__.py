@@ -1,1 +1,1 @@
-"""The verbs of the command ``sapiens``, a file each."""
+"""The subcommands of ``sapiens``, a file each."""

@@ -1,206 +1,232 @@
-"""The command ``sapiens-render``: rendered people, or views of a scan, as files.
+"""``sapiens render``: rendered people, or views of a scan, as files.
 
-    sapiens-render --num 1000 --out DIR --size 1024x768
-    sapiens-render --num 200 --out DIR --mesh person.obj
+    sapiens render --num 1000 --out DIR --size 1024x768
+    sapiens render --num 200 --out DIR --mesh person.obj
 
-The same command again goes on where it ended. ``docs/data_render.md`` shows what it writes.
+The same command again continues where it ended. ``docs/data_render.md`` shows what it writes.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from rich import filesize
-from rich.console import Console
+import click
 
-from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.synthetic.files.export import ExportFolder
-from sapiens_lab.synthetic.files.formats import FileFormats
-from sapiens_lab.synthetic.files.parallel import for_each
-from sapiens_lab.synthetic.files.prepare import progress_bar
-from sapiens_lab.synthetic.people.landmarks import match_landmarks
-from sapiens_lab.synthetic.people.views import SPLITS, PeopleViews, SceneSource
-from sapiens_lab.synthetic.rendering.orbit import Orbit
-from sapiens_lab.synthetic.rendering.view import ViewSource
-from sapiens_lab.synthetic.scans.scan import load_scan
-from sapiens_lab.synthetic.scans.views import ScanViews
+from sapiens_lab.commands.errors import reported
 
-LARGEST = 4096  # pixels a side
+if TYPE_CHECKING:
+    from sapiens_lab.synthetic.rendering.view import ViewSource
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+LARGEST = 4096  # pixels per side
+INTERRUPTED = "stopped; every file is whole, and the same command continues from here"
 _HIGHEST = 10**8  # numbers of scenes have eight digits
-_PEOPLE_ONLY, _SCAN_ONLY = ("split", "skeleton"), ("up", "height_m", "metric", "full_only")
-_CAMERA = {"elevation": "at which cameras look down", "roll": "of their turn"}  # ranges of all
-_ORBIT = ("azimuth", "fov", "fill")  # ranges of those around a scan
+_PEOPLE_ONLY = ("split", "skeleton")
+_SCAN_ONLY = ("up", "height_m", "metric", "full_only", "azimuth", "fov", "fill")
+_RANGES = ("elevation", "roll", "azimuth", "fov", "fill")
+_WORDS = "sapiens_lab.words"
+_SPLITS = ("train", "val", "test")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0, 1 after a mistake, 130 after Ctrl-C."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    arguments = _parser().parse_args(argv)
-    console = Console(highlight=False, soft_wrap=True)
-    try:
-        _run(arguments, shlex.join(["sapiens-render", *argv]), console)
-        return 0
-    except KeyboardInterrupt:
-        console.print("stopped; every file is whole, and the same command goes on from here")
-        return 130
-    except BrokenProcessPool:
-        message = "a process ended early, probably for want of memory; give fewer --workers"
-    except (ValueError, OSError, ImportError) as error:  # a user's mistake, or the disk's
-        message = str(error)
-    Console(stderr=True, soft_wrap=True).print(f"error: {message}", markup=False, highlight=False)
-    return 1
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of the command, as click has read them; ``None``: not given."""
+
+    num: int
+    out: Path
+    size: tuple[int, int]  # (height, width)
+    seed: int
+    start: int
+    workers: int | None
+    supersample: Literal[1, 2]
+    depth_format: Literal["npy", "png16"]
+    depth_dtype: Literal["float32", "float16"]
+    normal_format: Literal["npy", "png16"]
+    elevation: tuple[float, float] | None
+    roll: tuple[float, float] | None
+    split: Literal["train", "val", "test"] | None
+    skeleton: str | None
+    mesh: Path | None
+    up: Literal["y", "z"] | None
+    height_m: float | None
+    metric: bool
+    full_only: bool
+    azimuth: tuple[float, float] | None
+    fov: tuple[float, float] | None
+    fill: tuple[float, float] | None
+
+    def check(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            ValueError: a value is out of range, or two options do not go together.
+        """
+        if self.num < 1 or self.start < 0 or self.start + self.num > _HIGHEST:
+            raise ValueError(
+                f"--num {self.num} --start {self.start}: at least one scene, numbered 0 to "
+                f"{_HIGHEST - 1}"
+            )
+        for name, value in (("--seed", self.seed), ("--workers", self.workers or 0)):
+            if value < 0:
+                raise ValueError(f"{name} {value} must not be negative")
+        refused = _PEOPLE_ONLY if self.mesh else _SCAN_ONLY
+        wrong = sorted(name for name in refused if getattr(self, name) not in (None, False))
+        if wrong:
+            named = ", ".join("--" + name.replace("_", "-") for name in wrong)
+            raise ValueError(f"{named}: only {'without' if self.mesh else 'with'} --mesh")
+        if self.metric and self.height_m is not None:
+            raise ValueError("--metric and --height-m: give one of them")
+        if self.height_m is not None and self.height_m <= 0:
+            raise ValueError(f"--height-m {self.height_m} must be positive")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="sapiens-render",
-        description="Write rendered people, or views of your own scan, as PNG, NPY and JSON.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--num", type=int, required=True, help="how many scenes")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder, made if needed")
-    add("--size", type=_size, default=(1024, 768), metavar="HxW", help="default 1024x768")
-    add("--seed", type=int, default=0)
-    add("--start", type=int, default=0, help="number of the first scene (to share the work)")
-    add("--workers", type=int, default=None, help="processes; by default as cores and memory allow")
-    add("--supersample", type=int, choices=(1, 2), default=2, help="2 smooths edges, 1 is faster")
-    add("--depth-format", choices=("npy", "png16"), default="npy", help="meters or millimeters")
-    add("--depth-dtype", choices=("float32", "float16"), default="float32", help="of npy")
-    add("--normal-format", choices=("npy", "png16"), default="npy")
-    for name, meaning in _CAMERA.items():
-        help_text = f"range of the angle {meaning}, degrees"
-        add(f"--{name}", type=float, nargs=2, metavar=("LOW", "HIGH"), help=help_text)
-    people = parser.add_argument_group("rendered people")
-    people.add_argument("--split", choices=SPLITS, help="disjoint sets of scenes; default train")
-    people.add_argument(
-        "--skeleton", help="coco17, wholebody133 (default), goliath308, or a file that defines one"
-    )
-    scan = parser.add_argument_group("a scan of your own")
-    scan.add_argument("--mesh", type=Path, metavar="FILE", help="OBJ, PLY, GLB, glTF, STL, OFF")
-    scan.add_argument("--up", choices=("y", "z"), help="which axis points up; default y")
-    unit = scan.add_mutually_exclusive_group()
-    unit.add_argument("--height-m", type=float, help="scale to this height; default 1.75")
-    unit.add_argument("--metric", action="store_true", help="the file is in meters: do not scale")
-    scan.add_argument("--full-only", action="store_true", help="no close-ups")
-    for name in _ORBIT:
-        unit_name = "fraction of the image" if name == "fill" else "degrees"
-        scan.add_argument(
-            f"--{name}", type=float, nargs=2, metavar=("LOW", "HIGH"), help=f"range, {unit_name}"
-        )
-    return parser
+class _Remembering(click.Command):
+    """A command that keeps the words that it was called with: they go into the folder's facts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words as any command does."""
+        ctx.meta[_WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
     """Read ``HxW``."""
     try:
-        height, width = (int(part) for part in text.lower().split("x"))
+        height, width = (int(part) for part in value.lower().split("x"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HxW, e.g. 1024x768") from None
+        raise click.BadParameter(f"{value!r} is not HxW, e.g. 1024x768") from None
     if not (16 <= height <= LARGEST and 16 <= width <= LARGEST):
-        raise argparse.ArgumentTypeError(f"{text}: sides are 16 to {LARGEST} pixels")
+        raise click.BadParameter(f"{value}: sides are 16 to {LARGEST} pixels")
     return height, width
 
 
-def _run(arguments: argparse.Namespace, command: str, console: Console) -> None:
-    first, count = arguments.start, arguments.num
-    if count < 1 or first < 0 or first + count > _HIGHEST:
-        raise ValueError(
-            f"--num {count} --start {first}: at least one scene, numbered 0 to {_HIGHEST - 1}"
-        )
-    if arguments.seed < 0:
-        raise ValueError(f"--seed {arguments.seed} must not be negative")
-    skeleton = Skeleton.load(arguments.skeleton or "wholebody133")
+def _range(name: str, help_text: str) -> Callable[[_F], _F]:
+    return click.option(f"--{name}", type=(float, float), metavar="LOW HIGH", help=help_text)
+
+
+@click.command(cls=_Remembering)
+@click.option("--num", type=int, required=True, help="How many scenes.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--size", callback=_size, default="1024x768", show_default=True, metavar="HxW")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--start", default=0, help="Number of the first scene, to divide the work.")
+@click.option("--workers", type=int, help="Processes; by default as cores and memory allow.")
+@click.option("--supersample", type=click.IntRange(1, 2), default=2, help="2 smooths edges.")
+@click.option("--depth-format", type=click.Choice(["npy", "png16"]), default="npy",
+              help="Meters or millimeters.")  # fmt: skip
+@click.option("--depth-dtype", type=click.Choice(["float32", "float16"]), default="float32")
+@click.option("--normal-format", type=click.Choice(["npy", "png16"]), default="npy")
+@_range("elevation", "Angle at which cameras look down [degrees].")
+@_range("roll", "Rotation of the cameras about their axis [degrees].")
+@click.option("--split", type=click.Choice(_SPLITS), help="People: disjoint sets of scenes.")
+@click.option("--skeleton", help="People: coco17, wholebody133 (default), goliath308 or a file.")
+@click.option("--mesh", type=click.Path(path_type=Path),
+              help="A scan of your own: OBJ, PLY, GLB, glTF, STL, OFF.")  # fmt: skip
+@click.option("--up", type=click.Choice(["y", "z"]), help="Scan: the axis that points up; y.")
+@click.option("--height-m", type=float, help="Scan: scale to this height; 1.75.")
+@click.option("--metric", is_flag=True, help="Scan: the file is in meters, do not scale.")
+@click.option("--full-only", is_flag=True, help="Scan: no close-ups.")
+@_range("azimuth", "Scan: angle around it [degrees].")
+@_range("fov", "Scan: field of view [degrees].")
+@_range("fill", "Scan: fraction of the image that it fills.")
+@reported(interrupted=INTERRUPTED)
+def render(**options: Any) -> None:
+    """Write rendered people, or views of your own scan, as PNG, NPY and JSON."""
+    given = Options(**options)
+    given.check()
+    _run(given)
+
+
+def _run(options: Options) -> None:
+    from rich import filesize
+    from rich.console import Console
+
+    from sapiens_lab.anatomy.skeleton import Skeleton
+    from sapiens_lab.synthetic.files.export import ExportFolder
+    from sapiens_lab.synthetic.files.formats import FileFormats
+    from sapiens_lab.synthetic.files.parallel import for_each
+    from sapiens_lab.synthetic.files.prepare import progress_bar
+    from sapiens_lab.synthetic.people.landmarks import match_landmarks
+
+    skeleton = Skeleton.load(options.skeleton or "wholebody133")
     match_landmarks(skeleton)
     formats = FileFormats(
-        depth=arguments.depth_format,
-        depth_dtype=arguments.depth_dtype,
-        normal=arguments.normal_format,
+        depth=options.depth_format, depth_dtype=options.depth_dtype, normal=options.normal_format
     )
-    folder = ExportFolder(root=arguments.out, source=_source(arguments), formats=formats)
+    folder = ExportFolder(root=options.out, source=_source(options), formats=formats)
     done = folder.complete()
-    wanted = range(first, first + count)
-    left = count - sum(index in wanted for index in done)
-    needed = int(folder.check_room(left))
-    most = _workers(arguments)
-    folder.open(command)
-    todo = [index for index in wanted if index not in done]
+    wanted = range(options.start, options.start + options.num)
+    needed = int(folder.check_room(options.num - sum(index in wanted for index in done)))
+    todo = [index for index in wanted if index not in done]  # after the check: it may be long
+    most = _suggest_workers(options) if options.workers is None else options.workers
     workers = max(1, min(most, len(todo)))
-    console.print(
-        f"{folder.root}: {len(todo)} of {count} scenes to render, about "
+    context = click.get_current_context()
+    folder.open(shlex.join([*context.command_path.split(), *context.meta[_WORDS]]))
+    click.echo(
+        f"{folder.root}: {len(todo)} of {options.num} scenes to render, about "
         f"{filesize.decimal(needed)}, in {workers} process{'es' if workers > 1 else ''}"
     )
-    with progress_bar(console) as progress:
+    with progress_bar(Console(highlight=False, soft_wrap=True)) as progress:
         task = progress.add_task("Rendering", total=len(todo))
-        for _ in for_each(folder.write, todo, workers):
-            progress.advance(task)
-    console.print(f"{folder.finish(skeleton)} scenes in {folder.root}")
+        try:
+            for _ in for_each(folder.write, todo, workers):
+                progress.advance(task)
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "a process ended early, probably for want of memory; give fewer --workers"
+            ) from error
+    click.echo(f"{folder.finish(skeleton)} scenes in {folder.root}")
 
 
-def _source(arguments: argparse.Namespace) -> ViewSource:
+def _source(options: Options) -> ViewSource:
     """Return what is to be rendered."""
-    given = {name for name in (*_PEOPLE_ONLY, *_SCAN_ONLY, *_ORBIT) if getattr(arguments, name)}
-    wrong = given & set(_PEOPLE_ONLY) if arguments.mesh else given - set(_PEOPLE_ONLY)
-    if wrong:
-        named = ", ".join("--" + name.replace("_", "-") for name in sorted(wrong))
-        raise ValueError(f"{named}: only {'without' if arguments.mesh else 'with'} --mesh")
-    ranges: dict[str, Any] = {
-        (name if name == "fill" else f"{name}_deg"): tuple(getattr(arguments, name))
-        for name in (*_CAMERA, *_ORBIT)
-        if getattr(arguments, name)
+    from sapiens_lab.synthetic.people.views import SPLITS, PeopleViews, SceneSource
+    from sapiens_lab.synthetic.rendering.orbit import Orbit
+    from sapiens_lab.synthetic.scans.scan import load_scan
+    from sapiens_lab.synthetic.scans.views import ScanViews
+
+    ranges = {
+        name if name == "fill" else f"{name}_deg": value
+        for name in _RANGES
+        if (value := getattr(options, name)) is not None
     }
-    if arguments.mesh is None:
+    if options.mesh is None:
         return PeopleViews(
             SceneSource(
-                image_size=arguments.size,
-                seed=arguments.seed,
-                split=SPLITS.index(arguments.split or "train"),
-                supersample=arguments.supersample,
+                image_size=options.size,
+                seed=options.seed,
+                split=SPLITS.index(options.split or "train"),
+                supersample=options.supersample,
                 **ranges,
             )
         )
-    height_m = 1.75 if arguments.height_m is None else arguments.height_m
-    if height_m <= 0:
-        raise ValueError(f"--height-m {height_m} must be positive")
+    height_m = None if options.metric else options.height_m or 1.75
     return ScanViews(
-        scan=load_scan(
-            arguments.mesh,
-            up=arguments.up or "y",
-            height_m=None if arguments.metric else height_m,
-        ),
-        image_size=arguments.size,
-        seed=arguments.seed,
-        supersample=arguments.supersample,
+        scan=load_scan(options.mesh, up=options.up or "y", height_m=height_m),
+        image_size=options.size,
+        seed=options.seed,
+        supersample=options.supersample,
         orbit=Orbit(**ranges),
-        close_ups=not arguments.full_only,
+        close_ups=not options.full_only,
     )
 
 
-def _workers(arguments: argparse.Namespace) -> int:
-    """Return the number of processes: at most one a core, and what memory holds.
+def _suggest_workers(options: Options) -> int:
+    """Return a number of processes: at most one per core, and what memory holds.
 
-    Measured: 0.5 GB at 1024x768 and 4.6 GB at 4096x3072 with two samples a pixel, a third of the
-    growth with one.
+    Measured: 0.5 GB at 1024x768 and 4.6 GB at 4096x3072 with ``--supersample 2``, a third of the
+    growth with 1.
     """
-    if arguments.workers is not None:
-        if arguments.workers < 0:
-            raise ValueError(f"--workers {arguments.workers} must not be negative")
-        return int(arguments.workers)
     cores = os.cpu_count() or 1
     if not hasattr(os, "sysconf"):
         return cores
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    height, width = arguments.size
-    each = 0.3e9 + (360 if arguments.supersample == 2 else 120) * height * width
+    height, width = options.size
+    each = 0.3e9 + (360 if options.supersample == 2 else 120) * height * width
     return max(1, min(cores, int(0.8 * memory / each)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

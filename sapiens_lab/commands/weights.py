@@ -1,200 +1,216 @@
-"""The command ``sapiens-weights``: what was released, getting it, converting it, checking it.
+"""``sapiens weights``: what was released, getting it, converting it, checking it, publishing it.
 
-sapiens-weights list
-sapiens-weights convert sapiens-pose-0.3b converted/pose
-sapiens-weights verify converted/pose recorded.safetensors
+sapiens weights list
+sapiens weights convert sapiens-pose-0.3b converted/pose
+sapiens weights verify converted/pose recorded.safetensors
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-import torch
-from rich.console import Console
-from rich.table import Table
-from safetensors.torch import load_file
+import click
 
-from sapiens_lab.models.mae import MaskedAutoencoder
-from sapiens_lab.models.sapiens import Sapiens
-from sapiens_lab.weights.catalog import find_release, list_models, near_names
-from sapiens_lab.weights.families import Hints
-from sapiens_lab.weights.files import CONFIG, Weights, read_weights
-from sapiens_lab.weights.hub import fetch
-from sapiens_lab.weights.model import load_model, save_model
-from sapiens_lab.weights.publish import push_to_hub
+from sapiens_lab.commands.completion import complete_model
+from sapiens_lab.commands.errors import reported
 
 TOLERANCE = 1e-5  # largest absolute difference that float32 on another machine explains
 
+_Path = click.Path(path_type=Path)
+_F = TypeVar("_F", bound=Callable[..., None])
+_model = click.argument("model", shell_complete=complete_model)
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0, or 1 after a mistake or a difference."""
+
+def _unreleased(command: _F) -> _F:
+    """Add the options that only models of unofficial shapes need."""
+    for option, help_text in (
+        ("--patch-padding", "If not the official value."),
+        ("--decoder-heads", "Of a masked autoencoder's decoder."),
+        ("--num-heads", "Attention heads of a width that was never released."),
+    ):
+        command = click.option(option, type=int, help=help_text)(command)
+    return command
+
+
+@click.group()
+def weights() -> None:
+    """List, fetch, convert, check and publish weights.
+
+    A MODEL is a released name, a file, or the folder of an export.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    arguments = _parser().parse_args(argv)
-    run: Callable[[argparse.Namespace, Console], int] = arguments.run
-    try:
-        return run(arguments, Console(soft_wrap=True, highlight=False))
-    except (ValueError, OSError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
-        return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sapiens-weights", description="Official weights.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+@weights.command("list")
+@reported()
+def list_released() -> None:
+    """Name every released model."""
+    from rich.console import Console
+    from rich.table import Table
 
-    def add(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(run=run)
-        return command
+    from sapiens_lab.weights.catalog import list_models
 
-    add("list", _list, "name every released model")
-    show = add("show", _show, "say everything that is known of a model or a file")
-    show.add_argument("model", help="a released name, a file or an export's folder")
-    download = add("download", _download, "fetch a released model into the hub's cache")
-    download.add_argument("model", help="a released name")
-    convert = add("convert", _convert, "write safetensors + config.json, which need no pickle")
-    convert.add_argument("model", help="a released name or a file")
-    convert.add_argument("folder", type=Path, help="a new folder")
-    verify = add("verify", _verify, "compare a model's outputs with recorded ones")
-    verify.add_argument("model", help="a released name, a file or an export's folder")
-    verify.add_argument(
-        "recorded",
-        type=Path,
-        help="safetensors with `image` (B, 3, H, W), normalized, and `output`",
-    )
-    push = add("push", _push, "publish an export on the hub, privately, with a model card")
-    push.add_argument("folder", type=Path, help="an export's folder")
-    push.add_argument("repo", help="owner/name")
-    push.add_argument("--license", help="where the weights came with none")
-    push.add_argument("--public", action="store_true", help="visible to everybody")
-    for command in (convert, verify):
-        command.add_argument("--num-heads", type=int, help="of widths that were never released")
-        command.add_argument("--decoder-heads", type=int, help="of a masked autoencoder's decoder")
-        command.add_argument("--patch-padding", type=int, help="if not the official value")
-    return parser
-
-
-def _list(arguments: argparse.Namespace, console: Console) -> int:
     table = Table("name", "task", "outputs", "GB", "published")
     for release in list_models():
         size = "" if release.gb is None else f"{release.gb:.2f}"
         table.add_row(release.name, release.task, release.outputs or "", size, release.metric or "")
-    console.print(table)
-    console.print("license of all: CC-BY-NC-4.0, for non-commercial use")
-    return 0
+    Console(soft_wrap=True, highlight=False).print(table)
+    click.echo("license of all: CC-BY-NC-4.0, for non-commercial use")
 
 
-def _show(arguments: argparse.Namespace, console: Console) -> int:
-    release = find_release(arguments.model)
+@weights.command()
+@_model
+@reported()
+def show(*, model: str) -> None:
+    """Say everything that is known of MODEL."""
+    from sapiens_lab.weights.catalog import find_release
+    from sapiens_lab.weights.files import read_weights
+
+    release = find_release(model)
     if release is not None:
         for name in ("name", "task", "size", "outputs", "patch_padding", "metric", "gb", "license",
                      "file", "page"):  # fmt: skip
-            console.print(f"{name:>14}: {getattr(release, name)}")
-        return 0
-    weights = read_weights(arguments.model)
-    console.print(f"{'file':>14}: {weights.path}")
-    console.print(f"{'task':>14}: {weights.task.get('name', 'unknown')}")
-    file = weights.file
-    names = file.family if file is not None and file.is_translated else "our own"
-    console.print(f"{'names':>14}: {names}")
-    console.print(f"{'tensors':>14}: {len(weights.state)}")
-    console.print(f"{'parameters':>14}: {sum(v.numel() for v in weights.state.values()):,}")
-    console.print(f"{'license':>14}: {weights.license or 'unknown'}")
-    return 0
+            _fact(name, getattr(release, name))
+        return
+    found = read_weights(model)
+    _fact("file", found.path)
+    _fact("task", found.task.get("name", "unknown"))
+    file = found.file
+    _fact("names", file.family if file is not None and file.is_translated else "our own")
+    _fact("tensors", len(found.state))
+    _fact("parameters", f"{sum(v.numel() for v in found.state.values()):,}")
+    _fact("license", found.license or "unknown")
 
 
-def _download(arguments: argparse.Namespace, console: Console) -> int:
-    release = find_release(arguments.model)
+@weights.command()
+@_model
+@reported()
+def download(*, model: str) -> None:
+    """Fetch the released MODEL into the hub's cache."""
+    from sapiens_lab.weights.catalog import find_release, near_names
+    from sapiens_lab.weights.hub import fetch
+
+    release = find_release(model)
     if release is None:
-        near = ", ".join(near_names(arguments.model)) or "see `sapiens-weights list`"
-        raise ValueError(f"no released model is called {arguments.model!r}; near are: {near}")
-    console.print(str(fetch(release)))
-    return 0
+        near = ", ".join(near_names(model)) or "see `sapiens weights list`"
+        raise ValueError(f"no released model is called {model!r}; near are: {near}")
+    click.echo(str(fetch(release)))
 
 
-def _convert(arguments: argparse.Namespace, console: Console) -> int:
-    folder: Path = arguments.folder
+@weights.command()
+@_model
+@click.argument("folder", type=_Path)
+@_unreleased
+@reported()
+def convert(
+    *,
+    model: str,
+    folder: Path,
+    num_heads: int | None,
+    decoder_heads: int | None,
+    patch_padding: int | None,
+) -> None:
+    """Write MODEL into the new FOLDER as safetensors + config.json, which need no pickle."""
+    from sapiens_lab.weights.families import Hints
+    from sapiens_lab.weights.files import CONFIG, read_weights
+    from sapiens_lab.weights.model import load_model, save_model
+
     if (folder / CONFIG).exists():
         raise FileExistsError(f"{folder} already holds a model; name a new folder")
-    weights = read_weights(arguments.model)
-    model = _load(weights, arguments)
-    description = weights.describe(_hints(arguments))
+    found = read_weights(model)
+    network = load_model(
+        found, num_heads=num_heads, decoder_heads=decoder_heads, patch_padding=patch_padding
+    )
+    description = found.describe(
+        Hints(num_heads=num_heads, decoder_heads=decoder_heads, patch_padding=patch_padding)
+    )
     made = not folder.exists()
     try:
         save_model(
-            model,
+            network,
             folder,
             task=description.task,
             input=description.input,
-            origin=weights.origin,
-            license=weights.license,
+            origin=found.origin,
+            license=found.license,
         )
     except BaseException:  # Ctrl-C included: what was begun is removed
         if made:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    console.print(f"{folder}: load it with load_model({str(folder)!r}) or weights={folder}")
-    return 0
+    click.echo(f"{folder}: load it with load_model({str(folder)!r}) or weights={folder}")
 
 
-def _verify(arguments: argparse.Namespace, console: Console) -> int:
-    if not arguments.recorded.is_file():
-        raise FileNotFoundError(f"there is no file {arguments.recorded}")
-    recorded = load_file(arguments.recorded)
-    wanted = next((recorded[n] for n in ("output", "heatmaps") if n in recorded), None)
-    if "image" not in recorded or wanted is None:
-        raise ValueError(
-            f"{arguments.recorded} has {', '.join(recorded)}; it needs `image` and `output`"
-        )
-    image = recorded["image"]
-    size = (int(image.shape[-2]), int(image.shape[-1]))
-    model = _load(read_weights(arguments.model), arguments, image_size=size)
-    if not isinstance(model, Sapiens):
-        raise ValueError(f"{arguments.model} is a masked autoencoder; verify its encoder alone")
+@weights.command()
+@_model
+@click.argument("recorded", type=_Path)
+@_unreleased
+@reported()
+def verify(
+    *,
+    model: str,
+    recorded: Path,
+    num_heads: int | None,
+    decoder_heads: int | None,
+    patch_padding: int | None,
+) -> None:
+    """Compare outputs of MODEL with RECORDED ones; the status is 1 if they differ.
+
+    RECORDED is a safetensors file with `image` (B, 3, H, W), normalized, and `output`.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from sapiens_lab.models.sapiens import Sapiens
+    from sapiens_lab.weights.model import load_model
+
+    if not recorded.is_file():
+        raise FileNotFoundError(f"there is no file {recorded}")
+    tensors = load_file(recorded)
+    wanted = next((tensors[n] for n in ("output", "heatmaps") if n in tensors), None)
+    if "image" not in tensors or wanted is None:
+        raise ValueError(f"{recorded} has {', '.join(tensors)}; it needs `image` and `output`")
+    image = tensors["image"]
+    network = load_model(
+        model,
+        num_heads=num_heads,
+        decoder_heads=decoder_heads,
+        patch_padding=patch_padding,
+        image_size=(int(image.shape[-2]), int(image.shape[-1])),
+    )
+    if not isinstance(network, Sapiens):
+        raise ValueError(f"{model} is a masked autoencoder; verify its encoder alone")
     with torch.no_grad():
-        output = model.head(model.backbone(image))
+        output = network.head(network.backbone(image))  # the recorded image is normalized
     if output.shape != wanted.shape:
         raise ValueError(f"the output is {tuple(output.shape)}, recorded was {tuple(wanted.shape)}")
     difference = float((output - wanted).abs().max())
     equal = difference < TOLERANCE
-    console.print(
+    click.echo(
         f"{'equal' if equal else 'DIFFERENT'}: largest difference {difference:.2e} "
         f"(allowed {TOLERANCE:g}) over {wanted.numel():,} values up to {wanted.abs().max():.3g}"
     )
-    return 0 if equal else 1
+    if not equal:
+        raise SystemExit(1)
 
 
-def _push(arguments: argparse.Namespace, console: Console) -> int:
-    page = push_to_hub(
-        arguments.folder,
-        arguments.repo,
-        private=not arguments.public,
-        license=arguments.license,
-    )
-    console.print(page)
-    return 0
+@weights.command()
+@click.argument("folder", type=_Path)
+@click.argument("repo", metavar="OWNER/NAME")
+@click.option("--license", help="Where the weights came with none.")
+@click.option("--public", is_flag=True, help="Visible to everybody.")
+@reported()
+def push(*, folder: Path, repo: str, license: str | None, public: bool) -> None:
+    """Publish the export in FOLDER on the hub, privately, with a model card."""
+    from sapiens_lab.weights.publish import push_to_hub
+
+    click.echo(push_to_hub(folder, repo, private=not public, license=license))
 
 
-def _load(
-    weights: Weights, arguments: argparse.Namespace, image_size: tuple[int, int] | None = None
-) -> Sapiens | MaskedAutoencoder:
-    return load_model(
-        weights,
-        num_heads=arguments.num_heads,
-        decoder_heads=arguments.decoder_heads,
-        patch_padding=arguments.patch_padding,
-        image_size=image_size,
-    )
-
-
-def _hints(arguments: argparse.Namespace) -> Hints:
-    return Hints(
-        num_heads=arguments.num_heads,
-        decoder_heads=arguments.decoder_heads,
-        patch_padding=arguments.patch_padding,
-    )
+def _fact(name: str, value: object) -> None:
+    click.echo(f"{name:>14}: {value}")

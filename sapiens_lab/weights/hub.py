@@ -63,7 +63,7 @@ def locate(source: str | Path) -> tuple[Path, Release | None]:
     raise FileNotFoundError(
         f"weights={source}: there is no such file, and no released model of that name"
         + (f"; did you mean {' or '.join(near)}?" if near else "")
-        + " `sapiens-weights list` names them all"
+        + " `sapiens weights list` names them all"
     )
 
 

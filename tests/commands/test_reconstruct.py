@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from sapiens_lab.commands.reconstruct import RATIOS, main
+from sapiens_lab.commands.reconstruct import RATIOS
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.vit import ViT
 from sapiens_lab.weights.model import save_model
+from tests.command import status
 from tests.weights.test_load import made
 
 
@@ -26,7 +27,7 @@ def test_an_image_at_five_ratios(tmp_path: Path, photo: Path) -> None:
     model = MaskedAutoencoder(backbone, decoder_dim=8, decoder_layers=1, decoder_heads=2)
     save_model(model, tmp_path / "export", task={"name": "pretrain"})
     out = tmp_path / "figures" / "a.png"
-    assert main([str(tmp_path / "export"), str(photo), "--out", str(out)]) == 0
+    assert status("reconstruct", str(tmp_path / "export"), str(photo), "--out", str(out)) == 0
     sheet = cv2.imread(str(out))
     assert sheet is not None
     assert sheet.shape == (20 + 5 * 164 + 4, 4 * 100 + 4, 3)
@@ -42,5 +43,5 @@ def test_what_cannot_reconstruct_is_told_so(
     tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_model(made(), tmp_path / "pose", task={"name": "pose"})
-    assert main([str(tmp_path / "pose"), str(photo)]) == 1
+    assert status("reconstruct", str(tmp_path / "pose"), str(photo)) == 1
     assert "cannot reconstruct" in capsys.readouterr().err

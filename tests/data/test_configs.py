@@ -11,10 +11,10 @@ import pytest
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from sapiens_lab.commands import train as cli
+from sapiens_lab.commands.hydra_app import config_folder
 from tests.test_configs import composed
 
-NAMES = sorted(p.stem for p in (cli.config_folder() / "data").glob("*.yaml") if p.stem != "maps")
+NAMES = sorted(p.stem for p in (config_folder() / "data").glob("*.yaml") if p.stem != "maps")
 SHARED = {"root", "on_error"}  # set once, beside the splits
 # Set for each split: files and folders, and what chooses samples of a split.
 OF_ONE_SPLIT = {"split", "num_scenes", "box_file", "min_box_score", "annotation_file",

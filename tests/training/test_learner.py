@@ -11,7 +11,7 @@ import pytest
 
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.data.sample import Sample
-from tests.command import TINY, Commands, numbers
+from tests.command import TINY, Commands, metrics
 
 ROOT = Path(__file__).parents[2]
 DAMAGED = "data.val._target_=tests.training.test_learner.DamagedPeople"
@@ -63,5 +63,5 @@ def test_what_cannot_be_read_is_left_out_counted_and_named(commands: Commands) -
         said = (run / "messages.log").read_text()
         assert said.count("val: 2 of 5 samples were left out; the warnings above name them") == 1
     assert said.count("person 1 is damaged") == 1
-    alone, together = (numbers(run)["last"] for run in runs)
+    alone, together = (metrics(run)["last"] for run in runs)
     assert together == pytest.approx(alone, rel=2e-4)

@@ -18,7 +18,7 @@ from sapiens_lab.training.freeze import tune_head, tune_last
 from sapiens_lab.training.lora import tune_lora
 from sapiens_lab.training.memory import activations
 from sapiens_lab.training.optim import adamw
-from tests.command import Commands, numbers
+from tests.command import Commands, metrics
 from tests.weights.test_load import made, same
 
 IMAGE = torch.randint(0, 255, (2, 3, 64, 48), dtype=torch.uint8)
@@ -125,8 +125,8 @@ def test_the_command_tunes_evaluates_and_exports(
     run = commands.runs()[0]
     assert "M parameters" in capsys.readouterr().out
     commands.evaluate()
-    best = numbers(run)["best"]["val/loss"]
-    assert numbers(commands.runs()[-1])["test"]["test/loss"] == pytest.approx(best, rel=1e-5)
+    best = metrics(run)["best"]["val/loss"]
+    assert metrics(commands.runs()[-1])["test"]["test/loss"] == pytest.approx(best, rel=1e-5)
     commands.train("debug=fast", f"weights={run}/export", "head_init=keep")
 
 

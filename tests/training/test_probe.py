@@ -13,7 +13,7 @@ from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch, Meta, Sample
 from sapiens_lab.training.linear_probes import KeypointProbe, PartProbe, Ridge, class_fractions
 from sapiens_lab.training.probe import Probe
-from tests.command import Commands, losses, numbers
+from tests.command import Commands, losses, metrics
 from tests.test_pretraining import ALONE, PROBED
 
 TRAINER: Any = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda value, reduce_op: value))
@@ -124,7 +124,7 @@ def test_a_run_logs_its_probe_and_learns_the_same(commands: Commands) -> None:
     with (probed / "metrics.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row.get("val/loss")]
     assert [bool(row["val/probe_mIoU"]) for row in rows] == [False, True]
-    last = numbers(probed)["last"]
+    last = metrics(probed)["last"]
     assert 0 <= last["val/probe_PCK"] <= 1
     assert 0 < last["val/probe_acc"] <= 1
     said = (probed / "messages.log").read_text()

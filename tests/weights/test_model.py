@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import save_file
 
 import sapiens_lab
-from sapiens_lab.commands.weights import main
 from sapiens_lab.models.heads import DeconvHead, MultiHead
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
@@ -22,6 +21,7 @@ from sapiens_lab.models.vit import SIZES, ViT, vit
 from sapiens_lab.weights.families import Hints
 from sapiens_lab.weights.families.sapiens_v1 import FAMILY, to_official
 from sapiens_lab.weights.model import load_model, save_model
+from tests.command import status
 from tests.weights.test_load import made, official, same
 
 IMAGE = torch.randint(0, 255, (1, 3, 64, 48), dtype=torch.uint8)
@@ -138,17 +138,17 @@ def test_the_command_converts_and_verifies(
 ) -> None:
     source = made(seed=5, patch_padding=2).eval()
     path = write_official(tmp_path / "pose.pth", source)
-    assert main(["convert", str(path), str(tmp_path / "out"), "--num-heads", "2"]) == 0
+    assert status("weights", "convert", str(path), str(tmp_path / "out"), "--num-heads", "2") == 0
     with torch.no_grad():
         image = torch.randn(2, 3, 64, 48)
         output = source.head(source.backbone(image))
     save_file({"image": image, "output": output}, tmp_path / "io.safetensors")
-    assert main(["verify", str(tmp_path / "out"), str(tmp_path / "io.safetensors")]) == 0
+    assert status("weights", "verify", str(tmp_path / "out"), str(tmp_path / "io.safetensors")) == 0
     assert "equal: largest difference" in capsys.readouterr().out
     save_file({"image": image, "output": output + 1e-3}, tmp_path / "io.safetensors")
-    assert main(["verify", str(tmp_path / "out"), str(tmp_path / "io.safetensors")]) == 1
+    assert status("weights", "verify", str(tmp_path / "out"), str(tmp_path / "io.safetensors")) == 1
     assert "DIFFERENT" in capsys.readouterr().out
-    assert main(["convert", str(path), str(tmp_path / "out"), "--num-heads", "2"]) == 1
+    assert status("weights", "convert", str(path), str(tmp_path / "out"), "--num-heads", "2") == 1
     assert "already holds a model" in capsys.readouterr().err
 
 
@@ -161,17 +161,17 @@ def test_a_convert_that_breaks_off_leaves_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sapiens_lab.weights.model.save_file", broken)
-    with pytest.raises(KeyboardInterrupt):
-        main(["convert", str(path), str(tmp_path / "out"), "--num-heads", "2"])
+    words = ("convert", str(path), str(tmp_path / "out"), "--num-heads", "2")
+    assert status("weights", *words) == 130
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["list"]) == 0
+    assert status("weights", "list") == 0
     assert "sapiens-normal-2b" in capsys.readouterr().out
-    assert main(["show", "sapiens-pose-1b"]) == 0
+    assert status("weights", "show", "sapiens-pose-1b") == 0
     assert "https://huggingface.co/facebook/sapiens-pose-1b" in capsys.readouterr().out
-    assert main(["download", "sapiens-pose-1"]) == 1
+    assert status("weights", "download", "sapiens-pose-1") == 1
     assert "sapiens-pose-1b" in capsys.readouterr().err
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sapiens_lab.commands.weights import main
 from sapiens_lab.weights import publish
 from sapiens_lab.weights.model import save_model
+from tests.command import status
 from tests.weights.test_load import made
 
 
@@ -71,6 +71,8 @@ def test_what_is_no_export_is_refused(tmp_path: Path, hub: type[Hub]) -> None:
 
 def test_the_command_publishes(tmp_path: Path, hub: type[Hub]) -> None:
     folder = export(tmp_path)
-    assert main(["push", str(folder), "me/x", "--license", "apache-2.0", "--public"]) == 0
+    assert (
+        status("weights", "push", str(folder), "me/x", "--license", "apache-2.0", "--public") == 0
+    )
     assert hub.calls[0][1]["private"] is False
     assert json.loads((folder / "config.json").read_text())["task"]["name"] == "pose"

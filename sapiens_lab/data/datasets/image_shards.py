@@ -25,7 +25,7 @@ _THREADS = 16  # reading headers waits for the disk
 class ImageShards(Dataset):
     """Every image in the tar archives of a folder, as a whole.
 
-    The archives are those of ``sapiens-shards`` or of WebDataset; entries that are not images
+    The archives are those of ``sapiens shards`` or of WebDataset; entries that are not images
     are passed over. A table of offsets is made once for every archive that has none.
 
     Args:

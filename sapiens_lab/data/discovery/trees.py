@@ -52,7 +52,7 @@ def find_archives(
         packed = next((path.name for path in root.rglob("*.tar.*") if path.suffix != ".npy"), None)
         hint = f"; {packed} is compressed: unpack it to plain .tar" if packed else ""
         raise FileNotFoundError(
-            f"no .tar below {root}{hint}. `sapiens-shards make IMAGES --out FOLDER` writes them; "
+            f"no .tar below {root}{hint}. `sapiens shards make IMAGES --out FOLDER` writes them; "
             "data=image_folder reads a tree of images"
         )
     if split is None:

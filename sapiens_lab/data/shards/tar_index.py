@@ -1,6 +1,6 @@
 """A table of where each image lies in a tar archive, so that any of them is one read away.
 
-The archives are plain tar, as WebDataset, ``tar`` and ``sapiens-shards`` write them. Why not
+The archives are plain tar, as WebDataset, ``tar`` and ``sapiens shards`` write them. Why not
 webdataset: it streams, so an epoch has no length, a run cannot resume within one, and every process
 needs archives of its own; its indexed reader (wids) is another dependency for what is this one
 file. Streaming read the same archives 1.10 times as fast (``benchmarks/read_images.py``). litdata

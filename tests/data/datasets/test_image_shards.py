@@ -82,7 +82,7 @@ def test_a_data_set_travels_to_other_processes(shards: Path) -> None:
 
 
 def test_no_archive_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no \.tar below.*sapiens-shards make"):
+    with pytest.raises(FileNotFoundError, match=r"no \.tar below.*sapiens shards make"):
         ImageShards(tmp_path, split="train")
     (tmp_path / "x.tar.gz").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"x\.tar\.gz is compressed: unpack it"):

@@ -1,0 +1,98 @@
+"""How every command ends when something is wrong: one message, one exit status."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import click
+
+# What a user or a disk causes: the message says what to do, so a trace would only hide it.
+USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
+INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, as shells have it
+
+
+@contextmanager
+def reported(
+    *,
+    interrupted: str = "stopped",
+    run_folder: Callable[[], Path | None] | None = None,
+) -> Iterator[None]:
+    """Turn an exception into a message and an exit status; serves as a decorator as well.
+
+    A user's mistake becomes its message alone. Any other exception is a fault of the program and
+    keeps its trace. The trace of either goes to ``error.txt`` in the run's folder; with
+    ``HYDRA_FULL_ERROR=1`` or ``SAPIENS_TRACE=1`` it is printed.
+
+    Args:
+        interrupted: what to print after Ctrl-C.
+        run_folder: tells the folder of the run, once there is one.
+
+    Raises:
+        SystemExit: with status 1 after a user's mistake, 130 after Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(interrupted)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise  # the reader of a pipe went away, which click answers
+    except Exception as error:
+        folder = run_folder() if run_folder else None
+        if folder is not None:
+            _write_trace(folder, error)
+        message = explain(error)
+        if message is None or _traced():
+            raise
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(message, err=True)
+        if folder is not None:
+            click.echo(f"full trace: {folder / 'error.txt'}", err=True)
+        raise SystemExit(1) from None
+
+
+def explain(error: BaseException) -> str | None:
+    """Return the sentence for the user, or ``None`` where the program is at fault.
+
+    Hydra and OmegaConf wrap what a constructor or a resolver raises; the user's mistake is inside.
+    """
+    chain = [error]
+    while _is_from_config(chain[-1]) and (inner := chain[-1].__cause__ or chain[-1].__context__):
+        chain.append(inner)
+    for cause in reversed(chain):
+        if isinstance(cause, USER_ERRORS) and not _is_from_config(cause):
+            return _sentence(cause)
+    return _config_sentence(chain[-1]) if _is_from_config(chain[-1]) else None
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
+
+
+def _config_sentence(error: BaseException) -> str:
+    """Shorten what OmegaConf says to its first line, with the key that it is about."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    missing = first.removeprefix("Missing mandatory value: ")
+    if missing != first:
+        return f"{missing} has no value: add `{missing}=...`"
+    key = getattr(error, "full_key", None)
+    return f"{key}: {first}" if key and key not in first else first
+
+
+def _is_from_config(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in ("hydra", "omegaconf")
+
+
+def _write_trace(folder: Path, error: BaseException) -> None:
+    with suppress(OSError):  # a full disk may be what the error is about
+        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+
+
+def _traced() -> bool:
+    return "1" in (os.environ.get("HYDRA_FULL_ERROR"), os.environ.get("SAPIENS_TRACE"))

@@ -1,0 +1,56 @@
+"""Answer a misspelled override with the nearest keys and options that exist."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sapiens_lab.training.runs import override_key
+
+
+def known_words(defaults: Mapping[Any, Any], folders: Sequence[Path]) -> set[str]:
+    """Return every dotted key of a config and every ``group=option`` of some config folders."""
+    words = set(_keys(defaults, ""))
+    for folder in folders:
+        for file in folder.rglob("*.yaml"):
+            relative = file.relative_to(folder).with_suffix("")
+            for parent in list(relative.parents)[:-1]:
+                words.add(f"{parent.as_posix()}={relative.relative_to(parent).as_posix()}")
+    return words
+
+
+def explain(overrides: Sequence[str], message: str, known: set[str]) -> str:
+    """Name the override that failed and its nearest neighbors.
+
+    Args:
+        overrides: the user's.
+        message: Hydra's.
+        known: keys and ``group=option`` words that exist.
+    """
+    keys = {word.split("=", 1)[0] for word in known}
+    lines = [message.splitlines()[0]]
+    # Hydra quotes the key that it could not set; other overrides may fit this experiment.
+    quoted = [word for word in overrides if f"'{override_key(word)}'" in lines[0]]
+    for word in quoted or overrides:
+        key = word.split("=", 1)[0].lstrip("+~")
+        candidates = {w for w in known if w.startswith(f"{key}=")} if key in keys else keys
+        wanted = word.lstrip("+~") if key in keys else key
+        if wanted in candidates or (key in keys and not candidates):
+            continue
+        near = difflib.get_close_matches(wanted, sorted(candidates), n=3, cutoff=0.5)
+        near = near or sorted(k for k in candidates if k.endswith(f".{key.split('.')[-1]}"))[:3]
+        if near:
+            lines.append(f"`{word}`: did you mean {' or '.join(f'`{n}`' for n in near)}?")
+    lines.append("`+key=value` adds an argument that the config does not name.")
+    return "\n".join(lines)
+
+
+def _keys(node: Any, prefix: str) -> list[str]:
+    if not isinstance(node, Mapping):
+        return [prefix]
+    keys = [prefix] if prefix else []
+    for name, child in node.items():
+        keys += _keys(child, f"{prefix}.{name}" if prefix else str(name))
+    return keys
