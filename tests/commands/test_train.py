@@ -109,7 +109,7 @@ def test_a_run_never_writes_into_the_folder_of_another(
 
 
 def test_a_sweep_trains_one_run_a_value(commands: Commands) -> None:
-    commands.train("-m", "debug=fast", "optimizer.lr=1e-3,1e-4")
+    commands.train("-m", "debug=fast", "trainer.max_epochs=1", "optimizer.lr=1e-3,1e-4")
     [sweep] = commands.runs()
     configs = [(sweep / job / "overrides.yaml").read_text() for job in ("0", "1")]
     assert "optimizer.lr=1e-3" in configs[0].replace("0.001", "1e-3")
