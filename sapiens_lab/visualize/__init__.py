@@ -1,1 +1,5 @@
 """Images of samples and predictions: arrays in, RGB arrays out."""
+
+from sapiens_lab.lazy import public_names
+
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

@@ -1,1 +1,5 @@
 """Datasets: each yields source-frame samples and knows nothing of augmentation."""
+
+from sapiens_lab.lazy import public_names
+
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

@@ -5,7 +5,6 @@ their exact names, pickles are interpreted by a machine that builds tensors and 
 only, and every size is checked against the file before memory is taken.
 """
 
-from sapiens_lab.weights.reading.content import read_content
-from sapiens_lab.weights.reading.stubs import Stub, stub_names
+from sapiens_lab.lazy import public_names
 
-__all__ = ["Stub", "read_content", "stub_names"]
+__getattr__, __dir__, __all__ = public_names(__name__, __file__)

@@ -1,0 +1,12 @@
+from sapiens_lab.losses.combine import SumOfLosses as SumOfLosses
+from sapiens_lab.losses.depth import DepthGradientLoss as DepthGradientLoss
+from sapiens_lab.losses.depth import DepthL1Loss as DepthL1Loss
+from sapiens_lab.losses.depth import DepthL2Loss as DepthL2Loss
+from sapiens_lab.losses.depth import SiLogLoss as SiLogLoss
+from sapiens_lab.losses.normal import NormalCosineLoss as NormalCosineLoss
+from sapiens_lab.losses.normal import NormalL1Loss as NormalL1Loss
+from sapiens_lab.losses.pose import HeatmapMSELoss as HeatmapMSELoss
+from sapiens_lab.losses.pose import HeatmapOHKMLoss as HeatmapOHKMLoss
+from sapiens_lab.losses.pretrain import MaskedPixelLoss as MaskedPixelLoss
+from sapiens_lab.losses.segmentation import DiceLoss as DiceLoss
+from sapiens_lab.losses.segmentation import WeightedCrossEntropy as WeightedCrossEntropy

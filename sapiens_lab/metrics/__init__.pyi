@@ -1,0 +1,11 @@
+from sapiens_lab.metrics.depth import DepthErrors as DepthErrors
+from sapiens_lab.metrics.depth import align as align
+from sapiens_lab.metrics.depth import depth_errors as depth_errors
+from sapiens_lab.metrics.normal import AngularErrors as AngularErrors
+from sapiens_lab.metrics.normal import angles_deg as angles_deg
+from sapiens_lab.metrics.oks import average_precision as average_precision
+from sapiens_lab.metrics.pose import NME as NME
+from sapiens_lab.metrics.pose import PCK as PCK
+from sapiens_lab.metrics.pose import OksAP as OksAP
+from sapiens_lab.metrics.segmentation import ClassScore as ClassScore
+from sapiens_lab.metrics.segmentation import MeanIoU as MeanIoU

@@ -1,0 +1,11 @@
+from sapiens_lab.models.heads import DeconvHead as DeconvHead
+from sapiens_lab.models.heads import MultiHead as MultiHead
+from sapiens_lab.models.mae import MaskedAutoencoder as MaskedAutoencoder
+from sapiens_lab.models.mae import Reconstruction as Reconstruction
+from sapiens_lab.models.mae import patchify as patchify
+from sapiens_lab.models.mae import unpatchify as unpatchify
+from sapiens_lab.models.masking import Mask as Mask
+from sapiens_lab.models.masking import RandomMasking as RandomMasking
+from sapiens_lab.models.sapiens import Sapiens as Sapiens
+from sapiens_lab.models.timm_encoder import TimmEncoder as TimmEncoder
+from sapiens_lab.models.vit import ViT as ViT

@@ -1,0 +1,12 @@
+from sapiens_lab.tasks.depth import DepthPrediction as DepthPrediction
+from sapiens_lab.tasks.depth import DepthTask as DepthTask
+from sapiens_lab.tasks.multitask import MultiTask as MultiTask
+from sapiens_lab.tasks.normal import NormalPrediction as NormalPrediction
+from sapiens_lab.tasks.normal import NormalTask as NormalTask
+from sapiens_lab.tasks.pose import PosePrediction as PosePrediction
+from sapiens_lab.tasks.pose import PoseTask as PoseTask
+from sapiens_lab.tasks.pretrain import PretrainTask as PretrainTask
+from sapiens_lab.tasks.pretrain import ReconstructionImages as ReconstructionImages
+from sapiens_lab.tasks.segmentation import PartPrediction as PartPrediction
+from sapiens_lab.tasks.segmentation import SegmentationTask as SegmentationTask
+from sapiens_lab.tasks.task import Task as Task

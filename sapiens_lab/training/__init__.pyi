@@ -1,0 +1,17 @@
+from sapiens_lab.training.callbacks import EpochLine as EpochLine
+from sapiens_lab.training.callbacks import FirstBatch as FirstBatch
+from sapiens_lab.training.callbacks import MaskingSchedule as MaskingSchedule
+from sapiens_lab.training.callbacks import ProgressBar as ProgressBar
+from sapiens_lab.training.callbacks import Report as Report
+from sapiens_lab.training.callbacks import SampleGrid as SampleGrid
+from sapiens_lab.training.csv_logger import MetricsFile as MetricsFile
+from sapiens_lab.training.export import Export as Export
+from sapiens_lab.training.learner import Learner as Learner
+from sapiens_lab.training.lora import merge_lora as merge_lora
+from sapiens_lab.training.optim import adamw as adamw
+from sapiens_lab.training.probe import KeypointProbe as KeypointProbe
+from sapiens_lab.training.probe import PartProbe as PartProbe
+from sapiens_lab.training.probe import Probe as Probe
+from sapiens_lab.training.schedules import warmup_cosine as warmup_cosine
+from sapiens_lab.training.schedules import warmup_multistep as warmup_multistep
+from sapiens_lab.training.schedules import warmup_poly as warmup_poly

@@ -1,0 +1,13 @@
+from sapiens_lab.visualize.legend import class_legend as class_legend
+from sapiens_lab.visualize.legend import color_bar as color_bar
+from sapiens_lab.visualize.maps import DepthView as DepthView
+from sapiens_lab.visualize.maps import NormalView as NormalView
+from sapiens_lab.visualize.maps import PartsView as PartsView
+from sapiens_lab.visualize.maps import ReconstructionView as ReconstructionView
+from sapiens_lab.visualize.maps import color_depth as color_depth
+from sapiens_lab.visualize.maps import color_normal as color_normal
+from sapiens_lab.visualize.maps import color_parts as color_parts
+from sapiens_lab.visualize.pose import PoseView as PoseView
+from sapiens_lab.visualize.pose import draw_pose as draw_pose
+from sapiens_lab.visualize.view import SideBySide as SideBySide
+from sapiens_lab.visualize.view import View as View
