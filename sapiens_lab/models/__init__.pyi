@@ -1,10 +1,13 @@
+from sapiens_lab.models.backbone import Backbone as Backbone
 from sapiens_lab.models.heads import DeconvHead as DeconvHead
+from sapiens_lab.models.heads import FeatureHead as FeatureHead
 from sapiens_lab.models.heads import MultiHead as MultiHead
+from sapiens_lab.models.lora import LoraLinear as LoraLinear
 from sapiens_lab.models.mae import MaskedAutoencoder as MaskedAutoencoder
 from sapiens_lab.models.mae import Reconstruction as Reconstruction
 from sapiens_lab.models.mae import patchify as patchify
 from sapiens_lab.models.mae import unpatchify as unpatchify
-from sapiens_lab.models.masking import Mask as Mask
+from sapiens_lab.models.masking import PatchMask as PatchMask
 from sapiens_lab.models.masking import RandomMasking as RandomMasking
 from sapiens_lab.models.sapiens import Sapiens as Sapiens
 from sapiens_lab.models.timm_encoder import TimmEncoder as TimmEncoder

@@ -7,10 +7,9 @@ from sapiens_lab.training.callbacks import SampleGrid as SampleGrid
 from sapiens_lab.training.csv_logger import MetricsFile as MetricsFile
 from sapiens_lab.training.export import Export as Export
 from sapiens_lab.training.learner import Learner as Learner
-from sapiens_lab.training.lora import merge_lora as merge_lora
+from sapiens_lab.training.linear_probes import KeypointProbe as KeypointProbe
+from sapiens_lab.training.linear_probes import PartProbe as PartProbe
 from sapiens_lab.training.optim import adamw as adamw
-from sapiens_lab.training.probe import KeypointProbe as KeypointProbe
-from sapiens_lab.training.probe import PartProbe as PartProbe
 from sapiens_lab.training.probe import Probe as Probe
 from sapiens_lab.training.schedules import warmup_cosine as warmup_cosine
 from sapiens_lab.training.schedules import warmup_multistep as warmup_multistep

@@ -1,5 +1,4 @@
-from sapiens_lab.weights.catalog import Card as Card
-from sapiens_lab.weights.catalog import find_card as find_card
+from sapiens_lab.weights.catalog import find_release as find_release
 from sapiens_lab.weights.catalog import list_models as list_models
 from sapiens_lab.weights.load import LoadReport as LoadReport
 from sapiens_lab.weights.load import load_weights as load_weights
