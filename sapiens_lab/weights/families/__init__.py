@@ -11,14 +11,16 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import yaml
-from torch import Tensor
 
-from sapiens_lab.weights.description import Description
+if TYPE_CHECKING:  # names of released models are completed in the shell: nothing heavy here
+    from torch import Tensor
 
-State = dict[str, Tensor]
+    from sapiens_lab.weights.description import Description
+
+State: TypeAlias = "dict[str, Tensor]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
