@@ -42,7 +42,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Run:
-    """A run of the smallest world: two epochs, kept by ``val/PCK@0.1``, since AP stays 0 so early."""
+    """A run of the smallest world: two epochs, kept by PCK, as AP stays 0 so early."""
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(printed):
         commands = Commands(monkeypatch, tmp_path_factory.mktemp("trained"))

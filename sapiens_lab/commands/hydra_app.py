@@ -159,7 +159,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
     main_process = _is_main_process()
     if main_process:
         runs.record_run(config, _run_folder(), HydraConfig.get().overrides.task)
-    _silence()
+    silence()
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data, _convert_="all")
     for split in ("train", "val") if config.ckpt_path is None else ("test",):
@@ -230,7 +230,7 @@ def _run_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def _silence() -> None:
+def silence() -> None:
     """Drop messages of libraries that a user of ours cannot act on."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     for message in (

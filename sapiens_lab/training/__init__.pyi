@@ -1,10 +1,4 @@
-from sapiens_lab.training.callbacks import EpochLine as EpochLine
-from sapiens_lab.training.callbacks import FirstBatch as FirstBatch
-from sapiens_lab.training.callbacks import MaskingSchedule as MaskingSchedule
-from sapiens_lab.training.callbacks import ProgressBar as ProgressBar
-from sapiens_lab.training.callbacks import Report as Report
-from sapiens_lab.training.callbacks import SampleGrid as SampleGrid
-from sapiens_lab.training.csv_logger import MetricsFile as MetricsFile
+from sapiens_lab.training.csv_logger import CsvLogger as CsvLogger
 from sapiens_lab.training.export import Export as Export
 from sapiens_lab.training.learner import Learner as Learner
 from sapiens_lab.training.linear_probes import KeypointProbe as KeypointProbe
