@@ -13,7 +13,8 @@ from pathlib import Path
 
 SCALE_VARIABLE = "SAPIENS_LIMIT_SCALE"  # the environment reaches every process of a run
 
-MAX_PIXELS = 1 << 27  # of an image: 134 million, twice what cameras of 2025 give
+MAX_PIXELS = 1 << 26  # of an image: 67 million, 8192 x 8192
+MAX_MAP_PIXELS = 1 << 25  # of a map of up to 16 bytes a pixel: 34 million, more than 7680 x 4320
 MAX_ARRAY_BYTES = 1 << 30  # of an array in memory, and of any other file of one sample
 MAX_YAML_BYTES = 1 << 22  # of a list of names; 308 keypoints take 0.03 MB
 MAX_JSON_BYTES = 1 << 30  # of an annotation file; COCO's largest has 0.7 GB
@@ -50,15 +51,16 @@ def set_limit_scale(scale: float) -> None:
     os.environ[SCALE_VARIABLE] = str(scale)
 
 
-def check_pixels(height: int, width: int, name: str | Path) -> None:
-    """Refuse an image before it is decoded.
+def check_pixels(height: int, width: int, name: str | Path, *, is_map: bool = False) -> None:
+    """Refuse an image or a map before it is decoded.
 
     Raises:
         TooLargeError: it has too many pixels.
     """
-    if height * width > MAX_PIXELS * limit_scale():
+    limit = MAX_MAP_PIXELS if is_map else MAX_PIXELS
+    if height * width > limit * limit_scale():
         raise TooLargeError(
-            f"{name} has {height} x {width} pixels, more than {_count(MAX_PIXELS)}{_advice()}"
+            f"{name} has {height} x {width} pixels, more than {_count(limit)}{_advice()}"
         )
 
 

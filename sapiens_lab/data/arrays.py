@@ -7,6 +7,7 @@ colors, 16 bits must stay 16 bits, and nothing may be resampled.
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sapiens_lab.data.images import imdecode, open_pillow, read_content, read_image, size_of
-from sapiens_lab.limits import MAX_ARRAY_BYTES, TooLargeError, check_bytes, check_regular, read_file
+from sapiens_lab.limits import MAX_ARRAY_BYTES, check_bytes, check_regular, read_file
 
 LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".npy"})  # all lossless
 MAP_SUFFIXES = frozenset({".npy", ".png", ".tif", ".tiff", ".exr"})
@@ -24,6 +25,8 @@ MASK_SUFFIXES = LABEL_SUFFIXES | {".jpg", ".jpeg", ".webp"}
 
 # Pillow spreads pixel values of 2 and 4 bits over 0..255; class ids are the stored values.
 _SPREAD = {"L;2": 85, "L;4": 17}
+
+_MAX_NPY_HEADER = 10_000  # NumPy's own limit [bytes]
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -80,7 +83,7 @@ def read_map(path: Path) -> NDArray[Any]:
     """
     if path.suffix.lower() == ".npy":
         return _squeezed(_read_npy(path))
-    values = imdecode(read_content(path), cv2.IMREAD_UNCHANGED, path)
+    values = imdecode(read_content(path), cv2.IMREAD_UNCHANGED, path, is_map=True)
     if values is None and path.suffix.lower() == ".exr":
         raise ValueError(
             f"this OpenCV ({cv2.__version__}) does not read {path}. With opencv-python 4, start "
@@ -130,26 +133,37 @@ def _read_npy(path: Path) -> NDArray[Any]:
         with path.open("rb") as file:
             shape, is_fortran, dtype = _read_npy_header(file)
             count = math.prod(shape)
-            if dtype.hasobject or min(shape, default=0) < 0:
-                raise ValueError("it holds objects, or a size below 0")
             if count * dtype.itemsize > size - file.tell():
-                raise ValueError(
-                    f"its header says {shape} of {dtype}, which the file does not hold"
-                )
+                raise _npy_error(path, f"it claims {shape} of {dtype}, which it does not hold")
             values: NDArray[Any] = np.fromfile(file, dtype, count)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {path}") from error
-    except TooLargeError:
-        raise
-    except (ValueError, EOFError, OSError, OverflowError, SyntaxError, TypeError) as error:
-        raise ValueError(f"{path} is not an array that NumPy saved: {error}") from error
+    except OSError as error:
+        raise FileNotFoundError(f"cannot open {path}: {error.strerror}") from error
     return values.reshape(shape, order="F" if is_fortran else "C")
 
 
 def _read_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(file)
-    raise ValueError(f"version {version} of the format is for tables, not for maps")
+    """Return shape, order and kind of the numbers of an array (``numpy.lib.format``).
+
+    NumPy's own parser can end in errors of any kind, and knows tables and pickled objects.
+    """
+    start = file.read(10)
+    if start[:6] != b"\x93NUMPY" or len(start) < 10:
+        raise _npy_error(file.name, "its start is that of another kind of file (.npz?)")
+    size = int.from_bytes(start[8:] if start[6] == 1 else start[8:] + file.read(2), "little")
+    header = file.read(min(size, _MAX_NPY_HEADER)).decode("latin-1")
+    kind = re.search(r"'descr': *'([<>|=]?[biuf]\d{1,2})'", header)
+    order = re.search(r"'fortran_order': *(True|False)", header)
+    shape = re.search(r"'shape': *\(([\d, ]{0,200})\)", header)
+    if size > _MAX_NPY_HEADER or kind is None or order is None or shape is None:
+        raise _npy_error(file.name, "it holds no plain numbers, but objects, text or a table")
+    sizes = tuple(int(number) for number in re.findall(r"\d+", shape[1]))
+    try:
+        return sizes, order[1] == "True", np.dtype(kind[1])
+    except TypeError:
+        raise _npy_error(file.name, f"its kind of numbers is {kind[1]}") from None
+
+
+def _npy_error(path: object, reason: str) -> ValueError:
+    return ValueError(f"{path} is not an array that NumPy saved: {reason}")

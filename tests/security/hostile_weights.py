@@ -85,9 +85,13 @@ def zipped(*entries: Entry, **options: Any) -> Case:
     return Case(lambda path, trace: write_zip(path, entries, **options))
 
 
-def plain(content: bytes) -> Case:
+def plain(content: bytes, *, is_refused: bool = True) -> Case:
     """Return a file of these bytes."""
-    return Case(lambda path, trace: path.write_bytes(content) and None)
+
+    def write(path: Path, trace: Path) -> None:
+        path.write_bytes(content)
+
+    return Case(write, is_refused)
 
 
 def code_cases() -> dict[str, Case]:
