@@ -1,11 +1,14 @@
-"""What README promises exists: its set-up lines, its files, its experiments."""
+"""The set-up lines and the map of the code in README; links of all pages."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from sapiens_lab.commands.hydra_app import config_folder
+import pytest
+
 from tests.conftest import ROOT
+from tests.documentation import PAGES
 
 README = (ROOT / "README.md").read_text()
 
@@ -17,21 +20,13 @@ def test_two_lines_set_everything_up() -> None:
     assert len(lines) == 2
 
 
-def test_every_link_and_image_exists_and_is_small() -> None:
-    targets = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert len(targets) > 5
-    for target in targets:
-        path = ROOT / target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_and_image_exists_and_is_small(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        path = page.parent / target
         assert path.exists(), target
-        if path.suffix in (".png", ".jpg"):
+        if path.suffix in (".png", ".jpg", ".svg"):
             assert path.stat().st_size < 300_000, target
-
-
-def test_every_experiment_that_is_named_exists() -> None:
-    named = set(re.findall(r"experiment=([\w/.]+)", README))
-    assert named
-    for name in named:
-        assert (config_folder() / "experiment" / f"{name}.yaml").is_file(), name
 
 
 def test_the_map_of_the_code_is_complete() -> None:

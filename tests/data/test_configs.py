@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from pathlib import Path
 from typing import Any
 
@@ -61,35 +60,3 @@ def test_a_unit_given_for_train_reaches_the_validation_set(tmp_path: Path) -> No
         assert config.data.val.unit_m == 0.001
     with composed(*setting, "data.val.unit_m=1") as config:
         assert (config.data.train.unit_m, config.data.val.unit_m) == (0.001, 1)
-
-
-def _documented() -> list[str]:
-    """The settings in docs/data.md, each with the experiment of its section."""
-    text = (Path(__file__).parents[2] / "docs/data.md").read_text()
-    introduction, *sections = text.split("\n## ")
-    sections.append(f"{introduction}\n`experiment=pose/coco17`")
-    found = []
-    for section in sections:
-        spans = re.findall(r"`((?:[a-z][\w./]*=[^`\s]+\s?)+)`", section)
-        experiment = next((s for s in spans if s.startswith("experiment=")), None)
-        if experiment:
-            found += [f"{experiment} {span}" for span in spans if span != experiment]
-    return found
-
-
-@pytest.mark.parametrize("words", _documented())
-def test_every_documented_setting_exists(words: str) -> None:
-    with composed(*words.split()) as config:
-        for node in (config.data.train, config.data.val):
-            assert (
-                not {str(key) for key in node}
-                - set(inspect.signature(get_class(node._target_)).parameters)
-                - {"_target_", "_partial_"}
-            )
-
-
-def test_the_documented_settings_are_found() -> None:
-    found = " ".join(_documented())
-    for key in ("data.on_error=skip", "data.train.invalid=[0,65535]", "parts=lip20",
-                "data=coco_parts", "data=image_shards", "data.train.axis_order=zyx"):  # fmt: skip
-        assert key in found
