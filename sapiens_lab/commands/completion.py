@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from sapiens_lab.atomic import write_text
+
 _VARIABLE = "_SAPIENS_COMPLETE"  # where click looks for what the shell asks
 _STARTUP_FILES = {"bash": ".bashrc", "zsh": ".zshrc"}  # fish reads every file of its folder
 
@@ -29,8 +31,7 @@ def install_completion(context: click.Context, option: click.Parameter, value: b
         script = Path.home() / ".config/fish/completions/sapiens.fish"
     else:
         script = Path.home() / f".config/sapiens_lab/completion.{shell}"
-    script.parent.mkdir(parents=True, exist_ok=True)
-    script.write_text(source)
+    write_text(script, source)
     if shell in _STARTUP_FILES:
         _append_once(Path.home() / _STARTUP_FILES[shell], f'source "{script}"')
     click.echo(f"{script}: completion works in every new {shell}")
@@ -50,4 +51,4 @@ def complete_model(
 def _append_once(path: Path, line: str) -> None:
     text = path.read_text() if path.is_file() else ""
     if line not in text.splitlines():
-        path.write_text(f"{text.rstrip()}\n{line}\n".lstrip("\n"))
+        write_text(path, f"{text.rstrip()}\n{line}\n".lstrip("\n"))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from sapiens_lab.atomic import write_text
+
 # What a user or a disk causes: the message says what to do, so a trace would only hide it.
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, as shells have it
@@ -91,7 +93,7 @@ def _is_from_config(error: BaseException) -> bool:
 
 def _write_trace(folder: Path, error: BaseException) -> None:
     with suppress(OSError):  # a full disk may be what the error is about
-        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+        write_text(folder / "error.txt", "".join(traceback.format_exception(error)))
 
 
 def _traced() -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from sapiens_lab import atomic
 
 
 class CsvLogger(Logger):
@@ -48,16 +51,21 @@ class CsvLogger(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the rows; a new column rewrites the file, through a copy that replaces it."""
+        """Write the rows; a new column rewrites the file.
+
+        Raises:
+            WriteError: there is no room or no permission; the file is as it was.
+        """
         if not self._rows:
             return
         known = self._columns or list(next(iter(self._read()), {}))
         columns = list(dict.fromkeys([*known, *(key for row in self._rows for key in row)]))
         if columns == known and self.path.is_file():
-            with self.path.open("a", newline="") as file:
-                csv.DictWriter(file, columns).writerows(self._rows)
+            atomic.append(self.path, _lines(columns, self._rows))
         else:
-            self._rewrite(columns, [*self._read(), *self._rows])
+            rows = [*self._read(), *self._rows]
+            header = dict(zip(columns, columns, strict=True))
+            atomic.write_bytes(self.path, _lines(columns, [header, *rows]))
         self._columns, self._rows = columns, []
 
     @rank_zero_only
@@ -68,14 +76,14 @@ class CsvLogger(Logger):
     def _read(self) -> list[dict[str, Any]]:
         if not self.path.is_file():
             return []
-        with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        text = self.path.read_text()
+        if not text.endswith("\n"):  # a power cut may leave a part of the last row
+            text = text[: text.rfind("\n") + 1]
+            atomic.write_text(self.path, text)
+        return list(csv.DictReader(io.StringIO(text)))
 
-    def _rewrite(self, columns: list[str], rows: list[dict[str, Any]]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-        temporary.replace(self.path)
+
+def _lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    csv.DictWriter(text, columns, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

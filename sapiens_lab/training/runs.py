@@ -16,6 +16,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from sapiens_lab import atomic
+
 OVERRIDES_FILE = "overrides.yaml"
 _POINTERS = ("resume", "ckpt_path")  # keys that name an earlier run are not repeated
 _PACKAGES = ("sapiens-lab", "torch", "torchvision", "lightning", "timm", "hydra-core", "numpy",
@@ -41,9 +43,9 @@ def record_run(config: DictConfig, folder: Path, overrides: Iterable[str]) -> No
         )
     folder.mkdir(parents=True, exist_ok=True)
     kept = [word for word in overrides if override_key(word) not in _POINTERS]
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
-    OmegaConf.save(OmegaConf.create(kept), folder / OVERRIDES_FILE)
-    (folder / "environment.txt").write_text(environment())
+    atomic.write_text(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+    atomic.write_text(folder / OVERRIDES_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)))
+    atomic.write_text(folder / "environment.txt", environment())
 
 
 def environment() -> str:

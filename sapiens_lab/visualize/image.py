@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from sapiens_lab.atomic import write_bytes
+
 RGBImage: TypeAlias = NDArray[np.uint8]  # (H, W, 3)
 
 WHITE, INK = (255, 255, 255), (40, 40, 40)
@@ -64,17 +66,16 @@ def write_image(path: Path, image: RGBImage, *, options: tuple[int, ...] = ()) -
     Args:
         path: of the file.
         image: ``(H, W, 3)``.
-        options: of ``cv2.imwrite``.
+        options: of ``cv2.imencode``.
 
     Raises:
         ValueError: OpenCV writes no files of this suffix.
-        OSError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     if not cv2.haveImageWriter(str(path)):
         raise ValueError(f"{path}: images are written as .png or .jpg; change the name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1]), options):
-        raise OSError(f"{path} cannot be written")
+    _, content = cv2.imencode(path.suffix, np.ascontiguousarray(image[..., ::-1]), options)
+    write_bytes(path, content.tobytes())
 
 
 def _wrap(text: str, size: int, width: int) -> list[str]:

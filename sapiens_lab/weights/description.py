@@ -24,6 +24,7 @@ class Description:
     lora_scale: float | None = None  # of adapters that are stored beside the weights
     origin: str | None = None  # the weights from which training started
     license: str | None = None  # of those weights; it stays with everything made from them
+    export_id: str | None = None  # the same in both files of an export
 
     @property
     def task_name(self) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from torch import Tensor
 
 from sapiens_lab.models.lora import merge_lora
@@ -25,6 +26,7 @@ from sapiens_lab.weights.reading import Stub, read_content
 log = logging.getLogger(__name__)
 
 CONFIG, TENSORS = "config.json", "model.safetensors"  # of an export's folder
+EXPORT_ID = "export_id"  # key in both of them
 SHARDS = ".safetensors.index.json"  # end of the name of a table of shards
 _WRAPPERS = ("state_dict", "model", "module")  # keys under which files usually keep the tensors
 _PREFIXES = ("module.", "model.", "_orig_mod.")
@@ -129,8 +131,23 @@ def _description(content: Any, path: Path) -> Description | None:
     """Return what an export or a checkpoint of ours says of itself."""
     if path.suffix == ".safetensors":
         config = path.with_name(CONFIG)
-        return Description.from_json(config) if config.is_file() else None
+        found = Description.from_json(config) if config.is_file() else None
+        if found is not None and found.export_id is not None:
+            _check_same_export(path, found.export_id)
+        return found
     return Description.from_dict(content.get(KEY), path) if isinstance(content, Mapping) else None
+
+
+def _check_same_export(path: Path, expected: str) -> None:
+    """Refuse tensors beside the description of others, which an interrupted export leaves."""
+    with safe_open(path, "pt") as file:
+        found = (file.metadata() or {}).get(EXPORT_ID)
+    if found != expected:
+        raise ValueError(
+            f"{path} and {path.with_name(CONFIG)} were not written together: an export was "
+            "interrupted, or one of them was replaced. Export again (`resume=` with the finished "
+            f"run); if you replaced it on purpose, set {EXPORT_ID!r} in {CONFIG} to null"
+        )
 
 
 def _read_shards(path: Path) -> dict[str, Any]:

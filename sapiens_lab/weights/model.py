@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from sapiens_lab import atomic
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.spec import HasSpec, Spec, build
 from sapiens_lab.weights.description import Description
 from sapiens_lab.weights.families import Hints
-from sapiens_lab.weights.files import CONFIG, TENSORS, Weights, read_weights
+from sapiens_lab.weights.files import CONFIG, EXPORT_ID, TENSORS, Weights, read_weights
 from sapiens_lab.weights.load import load_weights
 
 TaskName = Literal["pretrain", "pose", "segmentation", "depth", "normal", "multitask"]
@@ -117,7 +120,7 @@ def save_model(
 
     Args:
         model: ``Sapiens`` or ``MaskedAutoencoder``; its parts say how they are built.
-        folder: is made; files of an earlier export in it are replaced, each at once.
+        folder: is made; files of an earlier export in it are replaced.
         task: plain values: its ``name``, the ``meaning`` of the outputs, e.g.
             ``{"skeleton": [names]}`` or ``{"parts": [names]}``, and how they are decoded.
         input: how images are cropped for the model, e.g. ``{"crop": "box", "box_padding": 1.25}``.
@@ -130,6 +133,7 @@ def save_model(
 
     Raises:
         ValueError: the model cannot say how it is built.
+        WriteError: there is no room or no permission.
     """
     if not isinstance(model, HasSpec):
         raise ValueError(
@@ -139,14 +143,25 @@ def save_model(
         model=model.spec(), task=dict(task), input=dict(input or {}), origin=origin, license=license
     )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    atomic.remove_leftovers(folder)
     tensors = _owned(model.state_dict() if state is None else state)
-    half_written, text = folder / f".{TENSORS}.part", folder / f".{CONFIG}.part"
-    save_file(tensors, half_written, metadata={"format": "pt"})
-    text.write_text(json.dumps(description.to_dict(), indent=2) + "\n")
-    half_written.replace(folder / TENSORS)
-    text.replace(folder / CONFIG)
+    # Two files cannot be replaced at once. Should only one be, its number tells.
+    description = replace(description, export_id=_export_id(description, tensors))
+    facts = {"format": "pt", EXPORT_ID: str(description.export_id)}
+    num_bytes = sum(tensor.nbytes for tensor in tensors.values())
+    with atomic.replacing(folder / TENSORS, expected_bytes=num_bytes) as file:
+        save_file(tensors, file.name, metadata=facts)
+    atomic.write_text(folder / CONFIG, json.dumps(description.to_dict(), indent=2) + "\n")
     return folder
+
+
+def _export_id(description: Description, tensors: Mapping[str, Tensor]) -> str:
+    """Return a number of what is exported."""
+    content = hashlib.blake2b(json.dumps(description.to_dict()).encode(), digest_size=16)
+    for name, tensor in tensors.items():
+        content.update(name.encode())
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()
 
 
 def _owned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

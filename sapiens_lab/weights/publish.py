@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from sapiens_lab.atomic import write_text
 from sapiens_lab.models.spec import TARGET
 from sapiens_lab.weights.description import Description, output_names
 from sapiens_lab.weights.files import CONFIG, TENSORS
@@ -37,7 +38,7 @@ def push_to_hub(
     terms = _license(description, license)
     card = folder / CARD
     if not card.exists():
-        card.write_text(model_card(description, repo=repo, license=terms))
+        write_text(card, model_card(description, repo=repo, license=terms))
     elif terms.lower() not in card.read_text().lower():
         raise ValueError(f"{card} does not name the license {terms}, which the weights carry")
     api = HfApi()

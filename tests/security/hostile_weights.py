@@ -104,7 +104,7 @@ def code_cases() -> dict[str, Case]:
         "eval": running("__builtin__", "eval", make),
         "popen": running("subprocess", "getoutput", "touch TRACE"),
         "path_touch": running("pathlib", "Path.touch", "TRACE"),
-        "own_function": running("sapiens_lab.cache", "write_atomically", "TRACE", "x"),
+        "own_function": running("sapiens_lab.atomic", "write_text", "TRACE", "x"),
         "torch_hub": running("torch.hub", "load", "TRACE"),
         "torch_from_file": running("torch", "from_file", "TRACE"),
         "torch_load": running("torch", "load", "TRACE"),

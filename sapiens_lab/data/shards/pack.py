@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sapiens_lab import atomic
 from sapiens_lab.data.discovery.splits import SPLITS
 from sapiens_lab.data.discovery.trees import find_images
 from sapiens_lab.data.images import CorruptImageError, decode, read_content
@@ -98,11 +98,12 @@ def begin(out: Path, plan: Plan) -> None:
         FileExistsError: the folder holds something else, which is left alone.
     """
     path = out / PLAN_FILE
+    atomic.remove_leftovers(out)
     if not path.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise FileExistsError(f"{out} exists and holds no {PLAN_FILE}; give another --out")
         out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(plan), indent=2) + "\n")
+        atomic.write_text(path, json.dumps(asdict(plan), indent=2) + "\n")
         return
     found = json.loads(path.read_text())
     changed = [name for name, value in asdict(plan).items() if found.get(name) != value]
@@ -119,10 +120,13 @@ def write_shard(source: Path, shard: Shard, *, num_workers: int) -> Iterator[str
     Files are taken as they are, never compressed again. Those that cannot be decoded are left out
     and noted in ``faulty.txt``. The archive gets its name when it is whole.
     """
-    part = shard.path.with_name(shard.path.name + ".part")
     faults: list[str] = []
     ahead = 4 * num_workers  # contents held in memory
-    with tarfile.open(part, "w") as archive, _decoders(num_workers) as pool:
+    with (
+        atomic.replacing(shard.path) as part,
+        tarfile.open(fileobj=part, mode="w") as archive,
+        _decoders(num_workers) as pool,
+    ):
         for start in range(0, len(shard.names), ahead):
             names = shard.names[start : start + ahead]
             found = pool.map(lambda name: _checked(source / name), names)
@@ -135,11 +139,8 @@ def write_shard(source: Path, shard: Shard, *, num_workers: int) -> Iterator[str
                     faults.append(fault)
                 yield fault
     if faults:
-        with (shard.path.parent / FAULTY_FILE).open("a") as file:
-            file.writelines(f"{fault}\n" for fault in faults)
-    with part.open("rb") as whole:
-        os.fsync(whole.fileno())
-    part.replace(shard.path)
+        noted = "".join(f"{fault}\n" for fault in faults)
+        atomic.append(shard.path.parent / FAULTY_FILE, noted.encode())
     load_index(shard.path)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sapiens_lab import atomic
 from sapiens_lab.cache import cache_folder
 from sapiens_lab.data.images import SUFFIXES
 
@@ -121,10 +122,8 @@ def _save(archive: Path, rows: Index) -> None:
 
 
 def _write(path: Path, rows: Index) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
+    with atomic.replacing(path, expected_bytes=rows.nbytes) as file:
         np.save(file, rows)
-    part.replace(path)  # several processes may have had the same idea
 
 
 def _beside(archive: Path) -> Path:

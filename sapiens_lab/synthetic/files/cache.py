@@ -12,7 +12,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sapiens_lab.cache import cache_folder, write_atomically
+from sapiens_lab import atomic
+from sapiens_lab.cache import cache_folder
 from sapiens_lab.synthetic.files.scene_file import DAMAGE, FORMAT, decode, encode
 from sapiens_lab.synthetic.people.scene import VERSION, Scene
 from sapiens_lab.synthetic.people.views import SceneSource
@@ -49,7 +50,7 @@ class SceneCache:
         if scene is not None:
             return scene
         data = encode(self.source.render(index))
-        write_atomically(self.path(index), data)
+        self._write(index, data)
         return decode(data)  # what the next reader gets, too
 
     def read(self, index: int) -> Scene | None:
@@ -61,7 +62,7 @@ class SceneCache:
 
     def make(self, index: int) -> None:
         """Render a scene and keep it."""
-        write_atomically(self.path(index), encode(self.source.render(index)))
+        self._write(index, encode(self.source.render(index)))
 
     def missing(self, count: int) -> list[int]:
         """Return which of the first ``count`` scenes have no file."""
@@ -71,7 +72,8 @@ class SceneCache:
     def make_room(self, new_scenes: int) -> None:
         """Mark this folder as used, and delete the longest unused others over the bound."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / _STAMP, self._description().encode())
+        atomic.remove_leftovers(self.folder)
+        atomic.write_text(self.folder / _STAMP, self._description())
         sizes = {folder: _size(folder) for folder in self.root.iterdir() if folder.is_dir()}
         total = sum(sizes.values()) + new_scenes * self.source.bytes_per_scene
         others = [f for f in sizes if f != self.folder and (f / _STAMP).exists()]
@@ -80,6 +82,10 @@ class SceneCache:
                 break
             shutil.rmtree(folder, ignore_errors=True)
             total -= sizes[folder]
+
+    def _write(self, index: int, data: bytes) -> None:
+        # Not waited for: a scene that a power cut took is found damaged and rendered again.
+        atomic.write_bytes(self.path(index), data, is_durable=False)
 
     def _description(self) -> str:
         """Return what decides the content of the scene files; its hash names the folder."""

@@ -8,8 +8,8 @@ every file appears whole, so an interrupted run goes on where it ended.
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,9 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from sapiens_lab import __version__
+from sapiens_lab import __version__, atomic
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.cache import write_atomically
 from sapiens_lab.synthetic.files.formats import CONVENTIONS, FileFormats, describe_camera, encode
 from sapiens_lab.synthetic.people.landmarks import load_landmarks, match_landmarks
 from sapiens_lab.synthetic.people.materials import PARTS
@@ -84,7 +83,7 @@ class ExportFolder:
         }
         if self.source.labeled:
             content |= {"parts": list(PARTS), "landmarks": list(load_landmarks().names)}
-        write_atomically(path, json.dumps(content, indent=1).encode())
+        atomic.write_text(path, json.dumps(content, indent=1))
 
     def complete(self) -> set[int]:
         """Return the numbers of the scenes that have all their files."""
@@ -118,9 +117,9 @@ class ExportFolder:
         """Render and write scene number ``index``."""
         view = self.source.view(index)
         for kind, data in encode(view, self.formats).items():
-            write_atomically(self.path(kind, index), data)
+            atomic.write_bytes(self.path(kind, index), data)
         record = {"file": stem(index), "camera": describe_camera(view.camera), **view.facts}
-        write_atomically(self.path("scenes", index), json.dumps(record).encode())
+        atomic.write_text(self.path("scenes", index), json.dumps(record))
 
     def finish(self, skeleton: str | Skeleton) -> int:
         """Gather the records of all complete scenes; return how many there are.
@@ -205,14 +204,10 @@ def _write_coco(
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[str]]:
     """Open a text file that takes its place only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("w") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic.replacing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", write_through=True)
+        yield text
+        text.detach()
 
 
 def _names(folder: Path) -> list[str]:

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from sapiens_lab.atomic import write_text
 from sapiens_lab.training.callbacks.best_checkpoint import BestCheckpoint
 from sapiens_lab.training.learner import Learner
 
@@ -104,8 +105,7 @@ class Report(Callback):
         self._console.print(line, soft_wrap=True)
 
     def _dump(self, content: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(content, indent=2) + "\n")
+        write_text(self.path, json.dumps(content, indent=2) + "\n")
 
 
 def best_row(history: Sequence[Row], monitor: str, mode: str) -> Row | None:

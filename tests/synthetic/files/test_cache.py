@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sapiens_lab.cache import write_atomically
+from sapiens_lab.atomic import write_bytes
 from sapiens_lab.synthetic.files import prepare
 from sapiens_lab.synthetic.files.cache import SceneCache, default_cache_dir
 from sapiens_lab.synthetic.files.prepare import fill
@@ -60,7 +60,7 @@ def test_a_failed_write_leaves_nothing(cache: SceneCache, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_atomically(cache.path(0), b"new")
+        write_bytes(cache.path(0), b"new")
     assert cache.path(0).read_bytes() == before
     assert list(cache.folder.iterdir()) == [cache.path(0)]
 

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from sapiens_lab import atomic
 from sapiens_lab.data.datasets.coco_pose import CocoPose
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.data.images import read_image
 from sapiens_lab.synthetic import PARTS, Scene
-from sapiens_lab.synthetic.files import export as module
 from sapiens_lab.synthetic.files.export import ExportFolder, stem
 from sapiens_lab.synthetic.files.formats import FileFormats
 from sapiens_lab.synthetic.people.landmarks import match_landmarks
@@ -210,14 +210,14 @@ def test_an_interrupted_scene_leaves_no_half_file_and_is_not_complete(
 ) -> None:
     folder = _folder(tmp_path / "out")
     folder.open("test")
-    write = module.write_atomically
+    write = atomic.write_bytes
 
     def interrupted(path: Path, data: bytes) -> None:
         if path.parent.parent.name == "depths":
             raise KeyboardInterrupt
         write(path, data)
 
-    monkeypatch.setattr(module, "write_atomically", interrupted)
+    monkeypatch.setattr(atomic, "write_bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         folder.write(0)
     assert folder.complete() == set()
