@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import hydra
@@ -33,6 +33,9 @@ from sapiens_lab.commands.errors import reported
 from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.commands.summary import print_config, print_summary
 from sapiens_lab.training import runs
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
 
 log = logging.getLogger(__name__)
 
@@ -180,14 +183,10 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
         ]
         for name in ("callbacks", "logger")
     }
+    if main_process:
+        objects["callbacks"].append(_introduction(config, learner.model))
     trainer = instantiate(config.trainer, _convert_="all", **objects)
     keep_freed_memory(trainer.strategy.root_device.type)
-    if main_process:
-        if config.print_config:
-            print_config(config)
-        else:
-            print_summary(config, HydraConfig.get())
-        _describe(config, learner.model)
     return learner, datamodule, trainer
 
 
@@ -200,6 +199,20 @@ def passing_interrupts(trainer: Any) -> Iterator[None]:
         if trainer.interrupted:
             raise KeyboardInterrupt from None
         raise
+
+
+def _introduction(config: DictConfig, model: Any) -> Callback:
+    """Return a callback that says what runs, once nothing can be refused any more."""
+    from lightning.pytorch.callbacks import LambdaCallback
+
+    def introduce(*_: Any) -> None:
+        if config.print_config:
+            print_config(config)
+        else:
+            print_summary(config, HydraConfig.get())
+        _describe(config, model)
+
+    return LambdaCallback(on_fit_start=introduce, on_test_start=introduce)
 
 
 def _describe(config: DictConfig, model: Any) -> None:
