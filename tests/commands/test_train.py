@@ -40,7 +40,8 @@ def test_a_run_leaves_everything_behind(trained: Run) -> None:
 def test_where_the_metric_says_nothing_the_loss_chooses_checkpoint_and_export(
     commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands.train("optimizer.lr=1e-6")  # AP is 0 in both validations
+    # AP is 0 in both validations.
+    commands.train("optimizer.lr=1e-6", "callbacks.report.full=true")
     [run] = commands.runs()
     rows = metrics(run)
     assert rows["last"]["val/AP"] == 0
@@ -51,6 +52,7 @@ def test_where_the_metric_says_nothing_the_loss_chooses_checkpoint_and_export(
     for name, tensor in exported.items():
         assert torch.equal(best["state_dict"][f"model.{name}"], tensor), name
     said = capsys.readouterr().out
+    assert "val/NME" in said, "no headline, shown on request"
     assert "chosen by val/loss: val/AP was 0 or undefined in every validation" in said
 
 

@@ -31,6 +31,15 @@ def test_the_table_shows_the_headline_metrics_and_the_file_all(
     assert written["undefined"] == dict.fromkeys(LOST, "no person")
 
 
+def test_the_monitored_metric_is_always_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted(tmp_path, [MANY], monitor="val/IoU/7")
+    said = capsys.readouterr().out
+    assert "val/IoU/7" in said
+    assert "val/IoU/8" not in said
+
+
 def test_everything_is_shown_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fitted(tmp_path, [MANY | LOST], full_report=True)
     said = capsys.readouterr().out

@@ -101,8 +101,8 @@ class BestCheckpoint(ModelCheckpoint):
         """Return whether a value is among the best; an equal one is, since it is the later."""
         is_full = 0 < self.save_top_k <= len(self.best_k_models)
         if current is not None and is_full:
-            worst = self.best_k_models[self.kth_best_model_path]
-            if bool(current == worst):
+            is_equal = bool(current == self.best_k_models[self.kth_best_model_path])
+            if trainer.strategy.reduce_boolean_decision(is_equal):
                 return True
         return bool(super().check_monitor_top_k(trainer, current))
 

@@ -61,7 +61,8 @@ class Report(Callback):
         columns = {"last": self._history[-1]}
         if best is not None and (row := best_row(self._history, str(best.monitor), best.mode)):
             columns["best"] = row
-        self._print(columns, pl_module.undefined, prefix="val/")
+        monitored = [] if best is None else [str(best.monitor)]
+        self._print(columns, pl_module.undefined, [*self.names, *monitored])
         self._dump({**columns, "undefined": pl_module.undefined})
         if best is not None and best.best_model_path:
             self._say(f"best checkpoint: {_relative(best.best_model_path)}{_chosen_by(best)}")
@@ -72,23 +73,22 @@ class Report(Callback):
         """Show the metrics of the test."""
         assert isinstance(pl_module, Learner)
         metrics = _metrics(trainer, "test/")
-        self._print({"test": metrics}, pl_module.undefined, prefix="test/")
+        headline = [name.replace("val/", "test/", 1) for name in self.names]
+        self._print({"test": metrics}, pl_module.undefined, headline)
         self._dump({"test": metrics, "undefined": pl_module.undefined})
         self._say(f"written to {_relative(self.path)}")
 
-    def _print(self, columns: dict[str, Row], undefined: dict[str, str], *, prefix: str) -> None:
+    def _print(
+        self, columns: dict[str, Row], undefined: dict[str, str], headline: Sequence[str]
+    ) -> None:
         table = Table(title_justify="left")
         table.add_column("metric")
         for name, row in columns.items():
             epoch = f" (epoch {row['epoch']:.0f})" if "epoch" in row else ""
             table.add_column(name + epoch, justify="right")
         every = dict.fromkeys(name for row in columns.values() for name in row if name != "epoch")
-        headline = [prefix + name.removeprefix("val/") for name in self.names]
-        headline = [name for name in headline if name in every]
-        names = [
-            *headline,
-            *(n for n in every if n not in headline and (self.full or not headline)),
-        ]
+        order = dict.fromkeys([*headline, *(every if self.full else ())])
+        names = [name for name in order if name in every] or list(every)
         for name in names:
             cells = [f"{row[name]:.4g}" if name in row else "" for row in columns.values()]
             table.add_row(name, *cells)
