@@ -46,16 +46,17 @@ def documented(*starts: str) -> list[Documented]:
     ]
 
 
-def settings() -> Iterator[Documented]:
-    """Yield what stands as `key=value` in the prose and tables of the pages."""
+def settings() -> list[Documented]:
+    """Return what stands as `key=value` in the prose and tables of the pages, each text once."""
+    found: dict[str, Documented] = {}
     for page in PAGES:
         prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
         for section in re.split(r"^## ", prose, flags=re.MULTILINE):
-            spans = re.findall(r"`([^`\n]+)`", section)
-            named = re.findall(r"experiment=([a-z]+/[\w.]+)", section)
-            for span in spans:
+            named = tuple(dict.fromkeys(re.findall(r"experiment=([a-z]+/[\w.]+)", section)))
+            for span in re.findall(r"`([^`\n]+)`", section):
                 if re.fullmatch(r"\+?[a-z][\w.]*=\S*( [a-z][\w.]*=\S*)*", span):
-                    yield Documented(page.name, span, tuple(dict.fromkeys(named)))
+                    found.setdefault(span, Documented(page.name, span, named))
+    return list(found.values())
 
 
 def alternatives(text: str) -> Iterator[list[str]]:
