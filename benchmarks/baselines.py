@@ -99,7 +99,7 @@ def _mean_pose(batches: list[Batch]) -> Tensor:
 
 @torch.no_grad()
 def measure(task: Task, data: DataModule, answer: Callable[[Tensor], Any]) -> dict[str, float]:
-    """Return the numbers of the validation set."""
+    """Return the metrics of the validation set."""
     task.setup(train=None, val=data.dataset("val"))
     for batch in data.val_dataloader():
         assert isinstance(batch, Batch)

@@ -1,7 +1,7 @@
 """Does pretraining help?  ``python benchmarks/pretraining_gain.py <pretraining run>/export``
 
 Fine-tunes a rendered-people experiment on few labeled scenes, from random weights and from the
-export, with the same steps and the same seeds, and prints the held-out numbers of the last epoch.
+export, with the same steps and the same seeds, and prints the held-out metric of the last epoch.
 Each run is the shipped command with overrides, so it can be repeated by hand.
 """
 
