@@ -1,4 +1,4 @@
-"""Milliseconds a sample by stage, on one thread: ``python benchmarks/data_pipeline.py``.
+"""Milliseconds per sample and stage, on one thread: ``python benchmarks/data_pipeline.py``.
 
 From a JPEG of 1920x1080 (height x width) to an input of 1024x768: pose with 308 keypoints, then
 parts, depth and normals, each through the training transforms of its shipped recipe. Label, depth

@@ -72,7 +72,7 @@ def readers(folder: Path) -> dict[str, Reader]:
 
 
 def compare_readers(count: int, rounds: int, console: Console) -> None:
-    """Print images a second of every way."""
+    """Print images per second for each way to read them."""
     rng = np.random.default_rng(0)
     with TemporaryDirectory() as name:
         folder = Path(name)

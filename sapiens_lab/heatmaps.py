@@ -1,6 +1,6 @@
 """Keypoints to heatmaps and back, unbiased: UDP targets, DARK decoding.
 
-Both directions are whole-tensor operations on any device, because 308 maps a person are too many
+Both directions are whole-tensor operations on any device, because 308 maps per person are too many
 to build in data workers or to walk through one by one. UDP: Huang et al., "The Devil is in the
 Details", CVPR 2020. DARK: Zhang et al., "Distribution-Aware Coordinate Representation", CVPR 2020.
 """

@@ -20,7 +20,7 @@ _SUPERSAMPLE = 8  # cv2 draws at 1/8 pixel: its `shift` argument of 3
 
 @dataclass(frozen=True, slots=True)
 class PoseView:
-    """Skeletons over the image. A point that is labeled but hidden is drawn hollow."""
+    """Skeletons over the image. A point that is labeled but occluded is drawn hollow."""
 
     titles: ClassVar[tuple[str, ...]] = TITLES
 
