@@ -1,4 +1,4 @@
-"""Images a second of the ways to read a pretraining set: ``python benchmarks/read_images.py``.
+"""Images per second of each way to read a pretraining set: ``python benchmarks/read_images.py``.
 
 The same JPEGs as files, as tar archives, and from these through webdataset where it is installed;
 one process, each image decoded. The ways take turns, so that whatever else the machine does falls

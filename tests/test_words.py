@@ -39,7 +39,7 @@ WORDS = {
     r"(weights|position) tables?": "positional embedding",
     r"fur|curtains?|blots?": "hair, ..., noise",
     r"run lengths?": "RLE",
-    r"(ms|milliseconds|MB|GB|images|maps|samples|scenes) an? (sample|second|step|scene|person|image)": "per",
+    r"(ms|milliseconds|MB|images|maps|scenes) an? (sample|second|step|scene|person|image)": "per",
 }
 # As a name in code it is as good as any.
 ONLY_PROSE = {TRUTH}
