@@ -40,13 +40,13 @@ def limit_scale() -> float:
     return scale
 
 
-def set_limit_scale(scale: float) -> None:
+def set_limit_scale(scale: object) -> None:
     """Multiply all limits, in this process and those that it starts.
 
     Raises:
         ValueError: ``scale`` is no positive number.
     """
-    if not scale > 0:
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not scale > 0:
         raise ValueError(f"limit_scale={scale}: give a positive number, such as 4")
     os.environ[SCALE_VARIABLE] = str(scale)
 

@@ -28,10 +28,11 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from sapiens_lab.commands import suggestions
+from sapiens_lab.commands import suggestions, trust
 from sapiens_lab.commands.errors import reported
 from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.commands.summary import print_config, print_summary
+from sapiens_lab.limits import set_limit_scale
 from sapiens_lab.training import runs
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: ``ckpt_path`` or ``resume`` names a file that does not exist.
+        ValueError: its run was not written by this user and would choose what is called.
     """
     arguments = get_args_parser().parse_intermixed_args(list(argv))
     typed: list[str] = arguments.overrides
@@ -125,7 +127,12 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
     run = checkpoint.parent.parent
     if command is Command.TRAIN and (run / runs.OVERRIDES_FILE).is_file():
         others = [*others, f"hydra.run.dir='{run}'"]
-    words = runs.merge_overrides(runs.recorded_overrides(run), others)
+    recorded = trust.recorded_words(
+        run / runs.OVERRIDES_FILE,
+        [config_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])],
+        is_trusted=any(word.lower() == "trust_run=true" for word in typed),
+    )
+    words = runs.merge_overrides(recorded, others)
     return [*options, *words, f"{command.value}='{checkpoint}'"]
 
 
@@ -160,8 +167,14 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
 
     _check_sweep(config)
     main_process = _is_main_process()
+    if config.limit_scale is not None:
+        set_limit_scale(config.limit_scale)
     if main_process:
+        overrides_file = _run_folder() / runs.OVERRIDES_FILE
+        is_new = not overrides_file.exists()
         runs.record_run(config, _run_folder(), HydraConfig.get().overrides.task)
+        if is_new:
+            trust.sign_run(overrides_file)
     silence()
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data, _convert_="all")

@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from sapiens_lab import atomic
 
 OVERRIDES_FILE = "overrides.yaml"
-_POINTERS = ("resume", "ckpt_path")  # keys that name an earlier run are not repeated
+# Keys that name an earlier run, or trust one, are not repeated.
+_POINTERS = ("resume", "ckpt_path", "trust_run")
 _PACKAGES = ("sapiens-lab", "torch", "torchvision", "lightning", "timm", "hydra-core", "numpy",
              "opencv-python", "torchmetrics", "faster-coco-eval")  # fmt: skip
 
@@ -94,16 +95,6 @@ def latest_checkpoint(experiment: Path, name: str) -> Path | None:
     found = experiment.glob(f"*/checkpoints/{name}")
     latest = max(found, key=lambda path: path.stat().st_mtime, default=None)
     return None if latest is None else latest.resolve()
-
-
-def recorded_overrides(run: Path) -> list[str]:
-    """Return the overrides of an earlier run; none where the folder is not a run's."""
-    path = run / OVERRIDES_FILE
-    if not path.is_file():
-        return []
-    overrides = OmegaConf.to_container(OmegaConf.load(path))
-    assert isinstance(overrides, list)
-    return [str(override) for override in overrides]
 
 
 # ---- overrides -----------------------------------------------------------------------------------

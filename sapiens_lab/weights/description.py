@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sapiens_lab.limits import MAX_JSON_BYTES, read_file
 from sapiens_lab.models.spec import TARGET, Spec
 
 KEY = "sapiens_lab"  # of a checkpoint, under which the description stands
@@ -65,7 +66,7 @@ class Description:
             ValueError: it is not JSON, or as for ``from_dict``.
         """
         try:
-            return Description.from_dict(json.loads(path.read_bytes()), path)
+            return Description.from_dict(json.loads(read_file(path, MAX_JSON_BYTES)), path)
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{path} is not valid JSON: {error}") from error
 

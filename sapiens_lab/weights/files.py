@@ -17,6 +17,7 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
+from sapiens_lab.limits import MAX_JSON_BYTES, read_file
 from sapiens_lab.models.lora import merge_lora
 from sapiens_lab.weights.description import KEY, Description
 from sapiens_lab.weights.families import FamilyFile, Hints, Release, State, families
@@ -153,8 +154,8 @@ def _check_same_export(path: Path, expected: str) -> None:
 def _read_shards(path: Path) -> dict[str, Any]:
     """Read the shards that a table names; they lie beside it."""
     try:
-        names = sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = sorted(set(json.loads(read_file(path, MAX_JSON_BYTES))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is no table of shards: {error}") from error
     merged: dict[str, Any] = {}
     for name in names:

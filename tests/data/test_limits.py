@@ -68,6 +68,12 @@ def test_a_scale_is_a_positive_number(text: str, monkeypatch: pytest.MonkeyPatch
         limits.limit_scale()
 
 
+@pytest.mark.parametrize("scale", [0, -1.0, "many", True, float("nan")])
+def test_the_key_is_checked_too(scale: object) -> None:
+    with pytest.raises(ValueError, match=rf"limit_scale={scale}: give a positive number"):
+        limits.set_limit_scale(scale)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".npy", ".json"])
 def test_pipes_devices_and_folders_are_not_opened(tmp_path: Path, suffix: str) -> None:
     pipe, device, folder = (tmp_path / f"{name}{suffix}" for name in ("pipe", "device", "folder"))

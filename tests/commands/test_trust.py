@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from sapiens_lab.training import trust
-from sapiens_lab.training.trust import recorded_words, sign_run
+from sapiens_lab.commands import trust
+from sapiens_lab.commands.trust import recorded_words, sign_run
+from tests.command import Commands, Run
 
 CONFIGS = [Path(__file__).parents[2] / "configs"]
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAPIENS_LAB_CACHE", str(tmp_path / "cache"))
 
 
@@ -150,3 +152,54 @@ def test_what_is_no_list_of_words_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_run_without_a_record_has_no_words(tmp_path: Path) -> None:
     assert recorded_words(tmp_path / "overrides.yaml", CONFIGS, is_trusted=False) == []
+
+
+def foreign(trained: Run, folder: Path, *words: str) -> Path:
+    """Return the best checkpoint of a copy of a run, as another user would have left it."""
+    shutil.copytree(trained.folder, folder)
+    path = folder / "overrides.yaml"
+    path.write_text(yaml.safe_dump([*yaml.safe_load(path.read_text()), *words]))
+    return folder / "checkpoints" / "best.ckpt"
+
+
+HOSTILE_CALLBACK = (
+    "+callbacks.x._target_=sapiens_lab.cache.write_atomically",
+    "+callbacks.x.path._target_=pathlib.Path",
+    "+callbacks.x.path._args_=[MARKER]",
+    "+callbacks.x.data._target_=builtins.bytes",
+    "+callbacks.x.data._args_=[12]",
+)
+
+
+def test_a_foreign_run_is_evaluated_unless_it_chooses_what_is_called(
+    commands: Commands, trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.evaluate(f"ckpt_path={foreign(trained, tmp_path / 'good')}")
+    marker = tmp_path / "marker"
+    words = [word.replace("MARKER", str(marker)) for word in HOSTILE_CALLBACK]
+    evil = foreign(trained, tmp_path / "evil", *words)
+    for run, key in ((commands.evaluate, "ckpt_path"), (commands.train, "resume")):
+        with pytest.raises(SystemExit):
+            run(f"{key}={evil}")
+        said = capsys.readouterr().err.replace("\n", "")
+        assert "trust_run=true" in said
+        assert words[0] in said
+        assert not marker.exists()
+    commands.evaluate(f"ckpt_path={evil}", "trust_run=true")
+    assert marker.exists()
+
+
+def test_a_run_is_signed_once_and_trust_is_not_recorded(
+    commands: Commands, trained: Run, tmp_path: Path
+) -> None:
+    assert (trained.folder / trust.SIGNATURE_FILE).is_file()
+    assert "trust_run" not in (trained.folder / "overrides.yaml").read_text()
+
+
+def test_one_key_raises_the_limits(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SAPIENS_LIMIT_SCALE", "1")  # is put back at the end
+    with pytest.raises(SystemExit):
+        commands.train("limit_scale=-1")
+    assert "limit_scale=-1: give a positive number" in capsys.readouterr().err
