@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.checks import boxes as box_checks
+from sapiens_lab.data.checks import keypoints
+from sapiens_lab.data.checks.finding import OnError, settle
 from sapiens_lab.data.discovery.coco import CocoFile, Wanted
 
 log = logging.getLogger(__name__)
@@ -38,10 +42,18 @@ def wanted_people(skeleton: Skeleton) -> Wanted:
     count = skeleton.num_keypoints
 
     def find_fault(content: dict[str, Any]) -> str:
-        person = next((a for a in content["annotations"] if "keypoints" in a), None)
+        person = next((a for a in content["annotations"] if a.get("keypoints")), None)
         if person is None:
             return "its annotations have no keypoints"
-        found = len(join_keypoints(person, skeleton)) / 3
+        numbers = join_keypoints(person, skeleton)
+        if not isinstance(numbers, list):
+            return f"its keypoints are {type(numbers).__name__}, not lists of x, y, visible"
+        if numbers and isinstance(numbers[0], list):
+            return (
+                f"its keypoints are {len(numbers)} lists within a list; COCO's format wants one "
+                "flat list, x, y, visible for each point: join them"
+            )
+        found = len(numbers) / 3
         if found == count:
             return ""
         return (
@@ -70,7 +82,7 @@ def join_keypoints(annotation: dict[str, Any], skeleton: Skeleton) -> list[float
 
 
 def read_people(
-    file: CocoFile, skeleton: Skeleton, *, image_index: dict[Any, int], skip_faulty: bool
+    file: CocoFile, skeleton: Skeleton, *, image_index: dict[Any, int], on_error: OnError
 ) -> People:
     """Return the people that can be trained on, by the official rules (sapiens_v1, 6.1).
 
@@ -80,47 +92,137 @@ def read_people(
         file: the annotations.
         skeleton: what the numbers mean.
         image_index: index of each image of this split by its id.
-        skip_faulty: leave people with a faulty box out instead of raising.
+        on_error: ``skip`` leaves people with faults out instead of raising.
 
     Raises:
         ValueError: boxes or keypoints are not what COCO's format says; names the annotations.
     """
-    rows = [
+    people = [
         a
         for a in file.content["annotations"]
         if a["image_id"] in image_index and not a.get("iscrowd") and "keypoints" in a
     ]
-    numbers = [join_keypoints(a, skeleton) for a in rows]
-    _check_counts(file, rows, numbers, skeleton)
-    points = np.array(numbers, np.float32).reshape(len(rows), skeleton.num_keypoints, 3)
+    named = _Names(file, image_index)
+    rows = _well_formed(file, people, skeleton, named=named, on_error=on_error)
+    points = _as_array([join_keypoints(a, skeleton) for a in rows], skeleton)
+    index = np.array([image_index[a["image_id"]] for a in rows], np.int64)
+    sizes = _image_sizes(file, index)
+    faults = keypoints.check_values(points, sizes, name=named.of(rows))
     labeled = np.asarray((points[..., 2] > 0).any(1))
+    if not labeled.any():
+        settle(faults, source=file.path)
+        raise ValueError(_why_empty(file, people, image_index))
+    bad = settle(faults, source=file.path, on_error=on_error)
+    labeled[bad] = False
     rows = [a for a, keep in zip(rows, labeled, strict=True) if keep]
-    points = points[labeled]
-    if not rows:
-        raise ValueError(
-            f"{file.path}: no person has a labeled keypoint (the third number of each is 0), so "
-            "there is nothing to learn from"
-        )
+    points, index, sizes = points[labeled], index[labeled], sizes[labeled]
     points[..., 2] = _flags(points[..., 2])
     points[points[..., 2] == 0] = 0
-    index = np.array([image_index[a["image_id"]] for a in rows])
-    sizes = _image_sizes(file, index)
-    _check_pixels(file, points)
     boxes = _boxes(file, rows, points)
-    _check_xywh(file, boxes, sizes)
+    kept = _without_faults(file, boxes, points, sizes, skeleton, named.of(rows), on_error)
     boxes[:, 2:] += boxes[:, :2]
     boxes = np.clip(boxes, 0, np.tile(sizes[:, ::-1] - 1, 2))
-    whole = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(1))
-    if not whole.all():
-        _report_empty_boxes(
-            file, [a for a, ok in zip(rows, whole, strict=True) if not ok], skip_faulty
-        )
     return People(
-        ids=_ids(rows)[whole],
-        image_index=index[whole],
-        boxes=boxes[whole].astype(np.float32),
-        points=points[whole],
-        scores=np.ones(int(whole.sum()), np.float32),
+        ids=_ids(rows)[kept],
+        image_index=index[kept],
+        boxes=boxes[kept].astype(np.float32),
+        points=points[kept].astype(np.float32),
+        scores=np.ones(int(kept.sum()), np.float32),
+    )
+
+
+class _Names:
+    """How messages call an annotation: by its id and the name of its image."""
+
+    def __init__(self, file: CocoFile, image_index: dict[Any, int]) -> None:
+        self._images, self._index = file.content["images"], image_index
+
+    def of(self, rows: Sequence[dict[str, Any]]) -> Callable[[int], str]:
+        """Return a function that names the rows of a list by their places."""
+
+        def name(i: int) -> str:
+            image = self._images[self._index[rows[i]["image_id"]]]
+            return f"id {rows[i].get('id')} ({image['file_name']})"
+
+        return name
+
+
+def _well_formed(
+    file: CocoFile,
+    rows: Sequence[dict[str, Any]],
+    skeleton: Skeleton,
+    *,
+    named: _Names,
+    on_error: OnError,
+) -> Sequence[dict[str, Any]]:
+    """Return the annotations whose boxes and keypoints are lists of numbers."""
+    used = Counter(a.get("category_id") for a in rows)
+    numbers = [join_keypoints(a, skeleton) for a in rows]
+    name = named.of(rows)
+    bad = settle(
+        [
+            *keypoints.check_categories(file.content.get("categories") or [], used, skeleton),
+            keypoints.check_lists(numbers, skeleton, name=name),
+            keypoints.check_numbers(numbers, name=name),
+            box_checks.check_bbox_lists(rows, name=name),
+        ],
+        source=file.path,
+        on_error=on_error,
+    )
+    left_out = set(bad.tolist())
+    return [a for i, a in enumerate(rows) if i not in left_out] if left_out else rows
+
+
+def _without_faults(
+    file: CocoFile,
+    boxes: NDArray[np.float64],
+    points: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    skeleton: Skeleton,
+    name: Callable[[int], str],
+    on_error: OnError,
+) -> NDArray[np.bool_]:
+    """Return which people have boxes (xywh) and keypoints that make sense."""
+    faults = [
+        box_checks.check_finite(boxes, name=name),
+        box_checks.check_area(boxes, sizes, name=name),
+        keypoints.check_pixels(points, name=name),
+        keypoints.check_collapsed(points, name=name),
+        keypoints.check_sides(points, skeleton),
+    ]
+    if all(fault is None or fault.severity == "warning" for fault in faults):
+        faults += [
+            form := box_checks.check_form(boxes, points, sizes, name=name),
+            None if form else box_checks.check_fit(boxes, points, name=name),
+            None if form else box_checks.check_looseness(boxes, points),
+        ]
+    kept = np.ones(len(boxes), bool)
+    kept[settle(faults, source=file.path, on_error=on_error)] = False
+    return kept
+
+
+def _as_array(numbers: Sequence[Sequence[float]], skeleton: Skeleton) -> NDArray[np.float64]:
+    return np.array(numbers, np.float64).reshape(len(numbers), skeleton.num_keypoints, 3)
+
+
+def _why_empty(
+    file: CocoFile, people: Sequence[dict[str, Any]], image_index: dict[Any, int]
+) -> str:
+    """Say why no annotation is a person that can be trained on."""
+    here = [a for a in file.content["annotations"] if a["image_id"] in image_index]
+    crowds = sum(bool(a.get("iscrowd")) for a in here)
+    without = len(here) - crowds - len(people)
+    reasons = (
+        f"{crowds} are crowds (iscrowd)" if crowds else "",
+        f"{without} have no keypoints" if without else "",
+        f"{len(people)} have none that is labeled (the third number of each is 0)"
+        if people
+        else "",
+    )
+    return (
+        f"{file.path}: no person has a labeled keypoint, so there is nothing to learn from: of "
+        f"{len(here)} annotations of {len(image_index)} images, "
+        + " and ".join(reason for reason in reasons if reason)
     )
 
 
@@ -168,14 +270,14 @@ def complete_annotation(annotation: dict[str, Any], skeleton: Skeleton) -> dict[
     }
 
 
-def _flags(visible: NDArray[np.float32]) -> NDArray[np.float32]:
+def _flags(visible: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 0, 1 or 2; COCO-WholeBody's faces and hands have a confidence instead, above 0."""
     confident = (visible > 0) & (visible % 1 > 0)
-    return np.where(confident, 2, np.clip(visible, 0, 2)).astype(np.float32)
+    return np.where(confident, 2, np.clip(visible, 0, 2))
 
 
 def _boxes(
-    file: CocoFile, rows: Sequence[dict[str, Any]], points: NDArray[np.float32]
+    file: CocoFile, rows: Sequence[dict[str, Any]], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return boxes ``(N, 4)`` xywh; made from the keypoints where the file has none."""
     without = sum("bbox" not in a for a in rows)
@@ -208,57 +310,3 @@ def _ids(rows: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
     ids = [a.get("id") for a in rows]
     unique = len(set(ids)) == len(ids) and all(isinstance(i, int) for i in ids)
     return np.array(ids if unique else range(len(rows)), np.int64)
-
-
-def _check_counts(
-    file: CocoFile,
-    rows: Sequence[dict[str, Any]],
-    numbers: Sequence[Sequence[float]],
-    skeleton: Skeleton,
-) -> None:
-    wanted = 3 * skeleton.num_keypoints
-    wrong = [a for a, n in zip(rows, numbers, strict=True) if len(n) != wanted]
-    if wrong:
-        raise ValueError(
-            f"{file.path}: {len(wrong)} people do not have the {skeleton.num_keypoints} keypoints "
-            f"of {skeleton.name!r} (x, y, visible each): annotations {_named(wrong)}"
-        )
-
-
-def _check_pixels(file: CocoFile, points: NDArray[np.float32]) -> None:
-    if points[..., :2].max() <= 1.5:
-        raise ValueError(
-            f"{file.path}: all keypoints lie between 0 and 1, so they seem to be fractions of the "
-            "image; COCO's format wants pixels: multiply by width and height"
-        )
-
-
-def _check_xywh(file: CocoFile, boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
-    """Refuse boxes that make sense as two corners and not as corner and size."""
-    limit = np.tile(sizes[:, ::-1], 2) * 1.05 + 2
-    far = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
-    leaves = (far > limit).any(1)
-    corners = (boxes[:, 2:] > boxes[:, :2]).all(1) & (boxes <= limit).all(1)
-    suspicious = leaves & corners
-    if suspicious.mean() > 0.3:
-        example = boxes[suspicious][0].tolist()
-        raise ValueError(
-            f"{file.path}: {suspicious.sum()} of {len(boxes)} boxes leave their image, e.g. "
-            f"{example}; they seem to be [x1, y1, x2, y2], COCO's format wants "
-            "[x, y, width, height]: subtract the first two numbers from the last two"
-        )
-
-
-def _report_empty_boxes(file: CocoFile, rows: Sequence[dict[str, Any]], skip: bool) -> None:
-    message = f"{file.path}: {len(rows)} boxes have no area in their image: {_named(rows)}"
-    if not skip:
-        raise ValueError(
-            f"{message}. Correct them, delete their `bbox` to have it drawn around the keypoints, "
-            "or leave these people out with data.on_error=skip"
-        )
-    log.warning("%s; left out", message)
-
-
-def _named(rows: Sequence[dict[str, Any]]) -> str:
-    shown = ", ".join(f"id {a.get('id')} (image {a['image_id']})" for a in rows[:5])
-    return shown + (", ..." if len(rows) > 5 else "")

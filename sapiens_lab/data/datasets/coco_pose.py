@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.checks.finding import OnError
 from sapiens_lab.data.dataset import Dataset
+from sapiens_lab.data.datasets.coco_checks import check_file, file_name, stated_size
 from sapiens_lab.data.datasets.coco_people import (
     People,
     complete_annotation,
@@ -17,9 +20,9 @@ from sapiens_lab.data.datasets.coco_people import (
     read_people,
     wanted_people,
 )
+from sapiens_lab.data.datasets.image_checks import check_images
 from sapiens_lab.data.discovery import coco
 from sapiens_lab.data.discovery.splits import Split, divide
-from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import Image, Keypoints
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Meta, Sample
@@ -70,15 +73,17 @@ class CocoPose(Dataset):
         file = coco.find_annotations(root, split, wanted, given=annotation_file)
         self.annotation_file = file.path
         self.image_dir = coco.find_image_folder(root, file, split, given=image_dir)
+        check_file(file)
         images = file.content["images"]
-        self._names = [str(image["file_name"]) for image in images]
+        self._names = [file_name(image) for image in images]
         chosen = set(divide(self._names, split, val_fraction) if file.is_whole else self._names)
         self._image_ids = [_as_int(image["id"], i) for i, image in enumerate(images)]
         self._image_index = {
             image["id"]: i for i, image in enumerate(images) if self._names[i] in chosen
         }
         self._people = self._read(file, box_file, min_box_score)
-        self._check_images()
+        self._leave_out_missing()
+        self._check_images(images)
 
     def __len__(self) -> int:
         return len(self._people.ids)
@@ -138,7 +143,7 @@ class CocoPose(Dataset):
                 file,
                 self.skeleton,
                 image_index=self._image_index,
-                skip_faulty=self.on_error == "skip",
+                on_error=self.on_error,
             )
         path = self.root / box_file
         if not path.is_file():
@@ -152,7 +157,7 @@ class CocoPose(Dataset):
             detections, self.skeleton, image_index=self._image_index, min_score=min_box_score
         )
 
-    def _check_images(self) -> None:
+    def _leave_out_missing(self) -> None:
         names = np.array(self._names)[self._people.image_index]
         missing = coco.report_missing(self.image_dir, set(names.tolist()), on_error=self.on_error)
         if missing:
@@ -162,6 +167,15 @@ class CocoPose(Dataset):
             self._image_index = {
                 k: i for k, i in self._image_index.items() if self._names[i] not in missing
             }
+
+    def _check_images(self, images: Sequence[dict[str, Any]]) -> None:
+        used = np.unique(self._people.image_index).tolist()
+        check_images(
+            [self.image_dir / self._names[i] for i in used],
+            stated=[stated_size(images[i]) for i in used],
+            source=self.annotation_file,
+            on_error=self.on_error,
+        )
 
 
 def _as_int(image_id: Any, index: int) -> int:

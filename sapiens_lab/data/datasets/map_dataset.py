@@ -24,9 +24,6 @@ log = logging.getLogger(__name__)
 Size: TypeAlias = tuple[int, int]  # (height, width)
 Mask: TypeAlias = NDArray[np.bool_]  # (H, W) where the person is
 
-NUM_CHECKED = 32  # samples that a dataset reads before the first step
-
-
 class MapDataset(Dataset):
     """Images with one map each, whole, in the source frame; boxed by their masks.
 
@@ -173,10 +170,3 @@ def count_labels(
             counts += np.bincount(ids.ravel(), minlength=256)
             num_maps += 1
     return PixelCounts(counts, num_maps)
-
-
-def spread(length: int, limit: int | None) -> list[int]:
-    """Return at most ``limit`` indices, evenly over ``0 .. length - 1``."""
-    if limit is None or limit >= length:
-        return list(range(length))
-    return [i * length // limit for i in range(limit)]

@@ -1,0 +1,1 @@
+"""What can be wrong with data, one small function a fault, and how faults are reported."""

@@ -1,0 +1,201 @@
+"""Checks of boxes: whether they are boxes at all, and whether they are written as COCO wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapiens_lab.data.checks.finding import Finding, of_rows
+
+Array = NDArray[np.float64]
+
+_REMEDY = (
+    "Correct them, or delete their `bbox` to have it drawn around the keypoints"
+)
+_FITS = 0.4  # IoU of a box with the extent of its keypoints that speaks for a way of writing
+_MISFITS = 0.25  # and against one
+_RARE = 1e-3  # fraction of a large dataset whose boxes may be odd without a word
+_LEAVES = 0.3  # fraction of the boxes that must leave their images before all are taken for wrong
+_LOOSE = 0.2  # of a box that its keypoints fill, in the median
+_NUM_LOOSE = 3  # boxes that are needed to say so
+
+# What boxes may be instead of [x, y, width, height], and what to do about it.
+_FORMS: dict[str, tuple[str, Callable[[Array, Array], Array]]] = {
+    "[x1, y1, x2, y2]": (
+        "subtract the first two numbers from the last two",
+        lambda b, size: b,
+    ),
+    "[center x, center y, width, height]": (
+        "subtract half of the size from the center",
+        lambda b, size: np.concatenate([b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2], 1),
+    ),
+    "[y, x, height, width]": (
+        "exchange the numbers in pairs",
+        lambda b, size: _corners(b[:, [1, 0, 3, 2]]),
+    ),
+    "[x, y, height, width]": (
+        "exchange the last two numbers",
+        lambda b, size: _corners(b[:, [0, 1, 3, 2]]),
+    ),
+    "fractions of the image": (
+        "multiply by width and height",
+        lambda b, size: _corners(b * np.tile(size[:, ::-1], 2)),
+    ),
+    "fractions of the image about their centers": (
+        "multiply by width and height and subtract half of the size from the center",
+        lambda b, size: _FORMS["[center x, center y, width, height]"][1](
+            b * np.tile(size[:, ::-1], 2), size
+        ),
+    ),
+}
+
+
+def check_bbox_lists(rows: Sequence[Mapping[str, Any]], name: Callable[[int], str]) -> Finding | None:
+    """Find boxes that are not four numbers; one that is missing is no fault."""
+    faulty = [not _is_box(row.get("bbox")) for row in rows]
+    remedy = "COCO's format wants four numbers, [x, y, width, height]"
+    return of_rows("error", faulty, "boxes are not four numbers", name=name, remedy=remedy)
+
+
+def check_finite(boxes: Array, *, name: Callable[[int], str]) -> Finding | None:
+    """Find boxes ``(N, 4)`` with NaN or infinity."""
+    faulty = ~np.isfinite(boxes).all(1)
+    return of_rows("error", faulty, "boxes hold NaN or infinity", name=name, remedy=_REMEDY)
+
+
+def check_area(boxes: Array, sizes: Array, *, name: Callable[[int], str]) -> Finding | None:
+    """Find boxes ``(N, 4)`` xywh of which no area is left in their images of ``(N, 2)`` h, w."""
+    inside = np.clip(_corners(boxes), 0, np.tile(sizes[:, ::-1] - 1, 2))
+    faulty = np.isfinite(boxes).all(1) & ~(inside[:, 2:] > inside[:, :2]).all(1)
+    what = "boxes have no area in their image"
+    return of_rows("error", faulty, what, name=name, remedy=_REMEDY)
+
+
+def check_form(
+    boxes: Array, points: Array, sizes: Array, *, name: Callable[[int], str]
+) -> Finding | None:
+    """Find boxes that fit their keypoints in another way of writing and not as written.
+
+    Args:
+        boxes: ``(N, 4)`` as the file has them; finite.
+        points: ``(N, K, 3)`` x, y, visible.
+        sizes: ``(N, 2)`` height, width; infinite where they are not stated.
+        name: names a person.
+    """
+    extent, known = _extents(points)
+    own = np.where(known, _iou(_corners(boxes), extent), 1)
+    misfits = own < _MISFITS
+    if not misfits.any():
+        return _check_leaving(boxes, sizes, name)
+    finite = np.where(np.isfinite(sizes), sizes, 1)
+    fits = {}
+    for form, (_, convert) in _FORMS.items():
+        iou = _iou(convert(boxes, finite), extent)
+        fits[form] = misfits & (iou > _FITS) & (iou > 2 * own)
+    best = max(fits, key=lambda form: int(fits[form].sum()))
+    faulty = fits[best]
+    if faulty.sum() < max(1, _RARE * len(boxes)):
+        return _check_leaving(boxes, sizes, name)
+    return of_rows(
+        "error",
+        faulty,
+        f"boxes, e.g. {boxes[faulty][0].round(3).tolist()}, fit their keypoints only if they are "
+        f"{best}; COCO's format wants [x, y, width, height]",
+        name=name,
+        remedy=_FORMS[best][0].capitalize(),
+    )
+
+
+def check_fit(boxes: Array, points: Array, *, name: Callable[[int], str]) -> Finding | None:
+    """Find boxes that most of their person's keypoints are not in."""
+    corners = _corners(boxes)
+    margin = 0.1 * (corners[:, 2:] - corners[:, :2]) + 1
+    low, high = (corners[:, :2] - margin)[:, None], (corners[:, 2:] + margin)[:, None]
+    labeled = points[..., 2] > 0
+    inside = ((points[..., :2] >= low) & (points[..., :2] <= high)).all(-1) & labeled
+    faulty = (labeled.sum(1) >= 3) & (inside.sum(1) < 0.5 * labeled.sum(1))
+    if faulty.sum() < max(1, _RARE * len(boxes)):
+        return None
+    return of_rows(
+        "warning",
+        faulty,
+        "people have most of their keypoints outside of their box",
+        name=name,
+        remedy="Is it another person's, or are boxes and keypoints of images of different sizes?",
+    )
+
+
+def check_looseness(boxes: Array, points: Array) -> Finding | None:
+    """Find boxes that are much larger than the people in them, throughout."""
+    extent, known = _extents(points)
+    full = known & (points[..., 2] > 0).all(1)
+    if full.sum() < _NUM_LOOSE:
+        return None
+    area = (extent[:, 2:] - extent[:, :2]).prod(1)[full]
+    filled = float(np.median(area / np.maximum(boxes[full, 2:].prod(1), 1e-9)))
+    if filled >= _LOOSE:
+        return None
+    return Finding(
+        severity="warning",
+        what=f"the keypoints of a person fill {filled:.0%} of its box (median of {full.sum()})",
+        count=int(full.sum()),
+        remedy="Crops are cut around the box, so it should be close to the person. Is it too large?",
+    )
+
+
+def _check_leaving(boxes: Array, sizes: Array, name: Callable[[int], str]) -> Finding | None:
+    """Find boxes that leave their images and would not as two corners."""
+    limit = np.tile(sizes[:, ::-1], 2) * 1.05 + 2
+    leaves = (_corners(boxes) > limit).any(1)
+    corners = (boxes[:, 2:] > boxes[:, :2]).all(1) & (boxes <= limit).all(1)
+    faulty = leaves & corners
+    if faulty.mean() <= _LEAVES:
+        return None
+    form = "[x1, y1, x2, y2]"
+    return of_rows(
+        "error",
+        faulty,
+        f"boxes leave their image, e.g. {boxes[faulty][0].tolist()}; they seem to be {form}, "
+        "COCO's format wants [x, y, width, height]",
+        name=name,
+        remedy=_FORMS[form][0].capitalize(),
+    )
+
+
+def _is_box(value: Any) -> bool:
+    if not value:
+        return value is None or value == []
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _corners(boxes: Array) -> Array:
+    """Turn ``(N, 4)`` xywh into xyxy."""
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+
+
+def _extents(points: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Return the smallest boxes around labeled points ``(N, 4)`` xyxy, and which mean something.
+
+    They do if at least half of the points, and three, are labeled and do not lie on a line.
+    """
+    labeled = points[..., 2:] > 0
+    low = np.where(labeled, points[..., :2], np.inf).min(1)
+    high = np.where(labeled, points[..., :2], -np.inf).max(1)
+    count = labeled.sum((1, 2))
+    known = (count >= 3) & (count >= points.shape[1] / 2) & (high - low > 1).all(1)
+    return np.where(known[:, None], np.concatenate([low, high], 1), 0), known
+
+
+def _iou(a: Array, b: Array) -> Array:
+    """Return the intersection over union of boxes ``(N, 4)`` xyxy, pair by pair."""
+    inside = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    shared = inside.clip(0).prod(1)
+    areas = (a[:, 2:] - a[:, :2]).clip(0).prod(1) + (b[:, 2:] - b[:, :2]).clip(0).prod(1)
+    return shared / np.maximum(areas - shared, 1e-9)

@@ -1,0 +1,192 @@
+"""Checks of keypoints: numbers, visibility, and whether they lie where a person's would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.checks.finding import Finding, of_rows
+
+Array = NDArray[np.float64]
+Name = Callable[[int], str]
+
+_OUTSIDE = 0.05  # fraction of people with a point outside of the image that is taken for normal
+_SWAPPED = 0.3  # fraction of faces seen the wrong way round that is
+_NUM_FACES = 2  # with eyes and nose visible, that are needed to judge by
+
+
+def check_lists(numbers: Sequence[Any], skeleton: Skeleton, *, name: Name) -> Finding | None:
+    """Find keypoints that are not one flat list of 3 K values."""
+    wanted = 3 * skeleton.num_keypoints
+    faulty = [not isinstance(n, list) or len(n) != wanted for n in numbers]
+    if not any(faulty):
+        return None
+    example = numbers[faulty.index(True)]
+    remedy = f"Each has {skeleton.num_keypoints} times x, y, visible, in one flat list"
+    if isinstance(example, list) and example and isinstance(example[0], list):
+        remedy += "; lists within the list must be joined"
+    elif isinstance(example, list) and len(example) == 2 * skeleton.num_keypoints:
+        remedy += "; add a 2 after each x, y that is labeled"
+    what = f"people do not have the {skeleton.num_keypoints} keypoints of {skeleton.name!r}"
+    return of_rows("error", faulty, what, name=name, remedy=remedy)
+
+
+def check_numbers(numbers: Sequence[Any], *, name: Name) -> Finding | None:
+    """Find keypoints that are text, null or lists."""
+    flat = list(chain.from_iterable(n for n in numbers if isinstance(n, list)))
+    if set(map(type, flat)) <= {int, float}:
+        return None
+    faulty = [not isinstance(n, list) or any(type(v) not in (int, float) for v in n)
+              for n in numbers]  # fmt: skip
+    remedy = "Write numbers, and 0, 0, 0 for a point that is not labeled"
+    what = "people have keypoints that are not numbers"
+    return of_rows("error", faulty, what, name=name, remedy=remedy)
+
+
+def check_values(points: Array, sizes: Array, *, name: Name) -> list[Finding]:
+    """Find NaN, infinity, points far from their images, and visibilities that mean nothing.
+
+    Args:
+        points: ``(N, K, 3)`` x, y, visible.
+        sizes: ``(N, 2)`` height, width; infinite where they are not stated.
+        name: names a person.
+    """
+    xy, visible = points[..., :2], points[..., 2]
+    labeled = visible > 0
+    finite = np.isfinite(xy).all(-1) & np.isfinite(visible)
+    broken = (~finite & (labeled | ~np.isfinite(visible))).any(1)
+    extent = sizes[:, None, ::-1]
+    bounded = np.where(np.isfinite(extent), extent, 1e5)
+    with np.errstate(invalid="ignore"):
+        far = ((xy < -bounded) | (xy > 2 * bounded)).any(-1) & labeled & finite
+        outside = ((xy < -2) | (xy > bounded + 2)).any(-1) & labeled & finite
+        strange = (visible > 2) | (visible < 0)
+    found = [
+        of_rows(
+            "error", broken, "people have labeled keypoints that are NaN or infinite",
+            name=name, remedy="Correct them, or write 0, 0, 0 for a point that is not labeled",
+        ),
+        of_rows(
+            "error", far.any(1), "people have keypoints far outside of their image",
+            name=name, remedy="Correct them, or write 0, 0, 0 for a point that is not labeled",
+        ),
+        of_rows(
+            "error", strange.any(1), "people have a visibility other than 0, 1 or 2",
+            name=name, remedy="0 is not labeled, 1 labeled but hidden, 2 visible",
+        ),
+    ]  # fmt: skip
+    leaving = outside.any(1) & ~far.any(1)
+    if leaving.mean() > _OUTSIDE:
+        found.append(
+            of_rows(
+                "warning", leaving, "people have keypoints outside of their image",
+                name=name,
+                remedy="Are they of a larger image, or are height and width of it exchanged?",
+            )
+        )  # fmt: skip
+    return [f for f in found if f is not None]
+
+
+def check_pixels(points: Array, *, name: Name) -> Finding | None:
+    """Find keypoints that are fractions of the image instead of pixels."""
+    labeled = points[..., 2] > 0
+    largest = np.where(labeled[..., None], points[..., :2], 0).max((1, 2), initial=0)
+    faulty = (largest <= 1.5) & (labeled.sum(1) > 1)
+    remedy = "COCO's format wants pixels: multiply by width and height"
+    what = "people have keypoints between 0 and 1, which seem to be fractions of the image"
+    return of_rows("error", faulty, what, name=name, remedy=remedy)
+
+
+def check_collapsed(points: Array, *, name: Name) -> Finding | None:
+    """Find people all of whose labeled points are one."""
+    labeled = points[..., 2:] > 0
+    low = np.where(labeled, points[..., :2], np.inf).min(1, initial=np.inf)
+    high = np.where(labeled, points[..., :2], -np.inf).max(1, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        faulty = (labeled.sum((1, 2)) >= 3) & ((high - low) == 0).all(1)
+    what = "people have all of their keypoints at one place"
+    return of_rows("warning", faulty, what, name=name, remedy="Take them out or label them again")
+
+
+def check_sides(points: Array, skeleton: Skeleton) -> Finding | None:
+    """Find left and right swapped throughout, by faces: the nose is below the line of the eyes.
+
+    Seen by a camera, left eye, right eye and nose go round in one direction whatever way the
+    head is turned, as long as all three are visible.
+    """
+    index = {name: i for i, name in enumerate(skeleton.keypoints)}
+    names = ("left_eye", "right_eye", "nose")
+    if not all(name in index for name in names):
+        return None
+    left, right, nose = (points[:, index[name]] for name in names)
+    seen = (left[:, 2] == 2) & (right[:, 2] == 2) & (nose[:, 2] == 2)
+    across, down = (right - left)[seen, :2], (nose - left)[seen, :2]
+    turn = across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]
+    turn = turn[np.abs(turn) > 1]  # seen from the side, the three are on a line
+    count = int((turn > 0).sum())
+    if len(turn) < _NUM_FACES or count <= _SWAPPED * len(turn):
+        return None
+    return Finding(
+        severity="warning",
+        what=f"{count} of {len(turn)} faces have left_eye, right_eye and nose the wrong way round",
+        count=count,
+        remedy="left is the person's own left, on the right of an image that shows its face. Are "
+        "left and right exchanged, or images flipped?",
+    )
+
+
+def check_categories(
+    categories: Sequence[Mapping[str, Any]], used: Mapping[Any, int], skeleton: Skeleton
+) -> list[Finding]:
+    """Compare the names that a file gives its keypoints with the skeleton's.
+
+    Args:
+        categories: of the file.
+        used: number of people of each category's id.
+        skeleton: that the numbers are read by.
+    """
+    of_people = [c for c in categories if c.get("id") in used]
+    findings = [_compare(c, skeleton) for c in of_people if isinstance(c.get("keypoints"), list)]
+    titles = [f"{c.get('name')} ({used[c['id']]})" for c in of_people]
+    named = {tuple(map(str, c.get("keypoints") or ())) for c in of_people}
+    if len(titles) > 1 and (len(named) > 1 or named == {()}):
+        findings.append(
+            Finding(
+                severity="error" if len(named) > 1 else "warning",
+                what=f"people of {len(titles)} categories are mixed",
+                items=tuple(titles[:5]),
+                count=len(titles),
+                remedy="Take the annotations of all but one out of the file",
+            )
+        )
+    return [f for f in findings if f is not None]
+
+
+def _compare(category: Mapping[str, Any], skeleton: Skeleton) -> Finding | None:
+    theirs = [_plain(name) for name in category["keypoints"]]
+    ours = [_plain(name) for name in skeleton.keypoints]
+    if theirs == ours or len(theirs) != len(ours):
+        return None
+    differ = [i for i, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b]
+    is_order = sorted(theirs) == sorted(ours)
+    return Finding(
+        severity="error" if is_order else "warning",
+        what=(
+            f"the file names {len(differ)} of {len(ours)} keypoints differently than "
+            f"{skeleton.name!r}" + (": in another order" if is_order else "")
+        ),
+        items=tuple(
+            f"{category['keypoints'][i]} for {skeleton.keypoints[i]}" for i in differ[:5]
+        ),
+        count=len(differ),
+        remedy="skeleton=FILE takes names and order from the annotation file",
+    )
+
+
+def _plain(name: Any) -> str:
+    return "".join(c for c in str(name).lower() if c.isalnum())

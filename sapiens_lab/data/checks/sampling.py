@@ -1,0 +1,12 @@
+"""Which samples are looked into before a run starts: not all, but some from everywhere."""
+
+from __future__ import annotations
+
+NUM_CHECKED = 32  # samples that a dataset reads before the first step
+
+
+def spread(length: int, limit: int | None = NUM_CHECKED) -> list[int]:
+    """Return at most ``limit`` indices, evenly over ``0 .. length - 1``."""
+    if limit is None or limit >= length:
+        return list(range(length))
+    return [i * length // limit for i in range(limit)]
