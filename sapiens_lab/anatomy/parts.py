@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Parts:
     # (256,) value in a file -> class id or ignore_index; where it gives C or more, a mistake
     lookup: NDArray[np.uint8] = field(default_factory=lambda: np.arange(256, dtype=np.uint8))
     merged_names: dict[str, int] = field(default_factory=dict)  # the same for names in files
+    explained: frozenset[int] = frozenset()  # values in files that the list speaks of itself
 
     @property
     def num_classes(self) -> int:
@@ -71,6 +72,13 @@ class Parts:
         return source if isinstance(source, Parts) else _load(str(source))
 
 
+def read_255_as(parts: Parts, class_id: int) -> Parts:
+    """Return a class list for which 255 in files is a class and not what is ignored."""
+    lookup = parts.lookup.copy()
+    lookup[IGNORED] = class_id
+    return replace(parts, lookup=lookup)
+
+
 def default_colors(count: int) -> NDArray[np.uint8]:
     """Return distinct colors ``(count, 3)``, the first black.
 
@@ -99,6 +107,7 @@ def _load(source: str) -> Parts:
         weights=_weights(document),
         lookup=lookup,
         merged_names=merged_names,
+        explained=_explained(document),
     )
 
 
@@ -158,6 +167,12 @@ def _lookup(document: Document) -> tuple[NDArray[np.uint8], dict[str, int]]:
             raise document.error(f"{raw!r} is no value of a label file; those are 0..255")
         lookup[value] = goal
     return lookup, merged_names
+
+
+def _explained(document: Document) -> frozenset[int]:
+    data = document.data
+    given = [*(data.get("merge") or {}), *(data.get("ignore") or []), data.get("ignore_index")]
+    return frozenset(value for value in given if isinstance(value, int))
 
 
 def _class_id(goal: Any, document: Document) -> int:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import lightning as L
 from torch.utils.data import DataLoader
 
+from sapiens_lab.data.checks.finding import OnError
 from sapiens_lab.data.dataset import Dataset, DatasetFactory
-from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform

@@ -7,10 +7,13 @@ BMP, OpenEXR.
 
 from __future__ import annotations
 
+import re
 import struct
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 without DHT, JPG, DAC
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers without a length
+_SCAN, _END = 0xDA, 0xD9
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in a scan, all others are data
 _TIFF_FORMS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 
@@ -24,6 +27,34 @@ def size_in_header(content: bytes) -> tuple[int, int] | None:
             except (struct.error, IndexError):
                 return None
     return None
+
+
+def has_jpeg_end(content: bytes) -> bool:
+    """Return whether a JPEG's own end is there, whatever lies behind it, as in motion photos.
+
+    The end of a thumbnail, which lies within a segment, does not count.
+    """
+    position = 2
+    try:
+        while True:
+            if content[position] != 0xFF or content[position + 1] == 0xFF:
+                position += 1
+                continue
+            marker = content[position + 1]
+            if marker == _END:
+                return True
+            if marker in _ALONE:
+                position += 2
+                continue
+            (length,) = struct.unpack_from(">H", content, position + 2)
+            position += 2 + length
+            if marker == _SCAN:
+                found = _MARKER.search(content, position)
+                if found is None:
+                    return False
+                position = found.start()
+    except (struct.error, IndexError):
+        return False
 
 
 def _png(content: bytes) -> tuple[int, int]:

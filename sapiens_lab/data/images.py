@@ -6,6 +6,8 @@ import contextlib
 import io
 import logging
 import multiprocessing
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sapiens_lab.data.headers import size_in_header
+from sapiens_lab.data.headers import has_jpeg_end, size_in_header
 from sapiens_lab.limits import MAX_ARRAY_BYTES, TooLargeError, check_pixels, read_file
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ _FLAGS = {
 _ROTATED = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 _ORIENTATION = 0x0112
 
+_GAPS = (b"premature end", b"bad Huffman code")  # in what libjpeg says
 _DARK = 2**14  # 16-bit images below it would have fewer than 64 of 256 pixel values
 _PERCENTILES = (0.5, 99.5)  # become 0 and 255
 _NUM_SAMPLED = 2**16  # pixels that the percentiles are taken of
@@ -163,6 +166,30 @@ def is_jpeg(content: bytes) -> bool:
     return content[:3] == b"\xff\xd8\xff"
 
 
+def has_gaps(content: bytes, name: str | Path) -> bool:
+    """Return whether a part of a JPEG's content is lost, so that decoders make the rest up.
+
+    Decoders say so on the standard error stream alone, which is redirected meanwhile.
+
+    Raises:
+        CorruptImageError: the file is truncated, damaged, not an image or too large.
+    """
+    with tempfile.TemporaryFile() as said:
+        try:
+            kept = os.dup(2)
+        except OSError:  # this process has no standard error
+            return False
+        try:
+            os.dup2(said.fileno(), 2)
+            decode(content, name, reduce=max(REDUCTIONS))
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        said.seek(0)
+        text = said.read()
+    return any(words in text for words in _GAPS)
+
+
 def _to_8_bits(pixels: NDArray[np.uint16], name: str | Path) -> NDArray[np.uint8]:
     """Keep the upper half of 16 bits, or stretch the range if it uses less than a quarter."""
     step = max(1, int((pixels.shape[0] * pixels.shape[1] / _NUM_SAMPLED) ** 0.5))
@@ -197,7 +224,7 @@ def _warn_of_dark_files(kind: str, name: str | Path, span: str) -> None:
 def _is_cut_off(content: bytes) -> bool:
     """Return whether a JPEG or PNG lacks its end, which OpenCV would fill without an error."""
     if is_jpeg(content):
-        return b"\xff\xd9" not in content[-4096:]  # cameras append data behind the end
+        return not has_jpeg_end(content)
     if content[:4] == b"\x89PNG":
         return b"IEND" not in content[-4096:]
     return not content

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
+from sapiens_lab.data.checks.finding import OnError
 from sapiens_lab.data.dataset import Dataset
-from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.images import CorruptImageError
 from sapiens_lab.data.sample import Dropped, Sample
 from sapiens_lab.data.transforms import Transform

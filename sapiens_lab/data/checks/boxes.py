@@ -12,9 +12,7 @@ from sapiens_lab.data.checks.finding import Finding, of_rows
 
 Array = NDArray[np.float64]
 
-_REMEDY = (
-    "Correct them, or delete their `bbox` to have it drawn around the keypoints"
-)
+_REMEDY = "Correct them, or delete their `bbox` to have it drawn around the keypoints"
 _FITS = 0.4  # IoU of a box with the extent of its keypoints that speaks for a way of writing
 _MISFITS = 0.25  # and against one
 _RARE = 1e-3  # fraction of a large dataset whose boxes may be odd without a word
@@ -53,7 +51,7 @@ _FORMS: dict[str, tuple[str, Callable[[Array, Array], Array]]] = {
 }
 
 
-def check_bbox_lists(rows: Sequence[Mapping[str, Any]], name: Callable[[int], str]) -> Finding | None:
+def check_lists(rows: Sequence[Mapping[str, Any]], *, name: Callable[[int], str]) -> Finding | None:
     """Find boxes that are not four numbers; one that is missing is no fault."""
     faulty = [not _is_box(row.get("bbox")) for row in rows]
     remedy = "COCO's format wants four numbers, [x, y, width, height]"
@@ -142,7 +140,7 @@ def check_looseness(boxes: Array, points: Array) -> Finding | None:
         severity="warning",
         what=f"the keypoints of a person fill {filled:.0%} of its box (median of {full.sum()})",
         count=int(full.sum()),
-        remedy="Crops are cut around the box, so it should be close to the person. Is it too large?",
+        remedy="Crops are cut around the box, which should be close to the person: is it?",
     )
 
 
@@ -198,4 +196,4 @@ def _iou(a: Array, b: Array) -> Array:
     inside = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     shared = inside.clip(0).prod(1)
     areas = (a[:, 2:] - a[:, :2]).clip(0).prod(1) + (b[:, 2:] - b[:, :2]).clip(0).prod(1)
-    return shared / np.maximum(areas - shared, 1e-9)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Finding:
 
 def of_rows(
     severity: Severity,
-    faulty: NDArray[np.bool_] | Sequence[bool],
+    faulty: ArrayLike,
     what: str,
     *,
     name: Callable[[int], str],
@@ -69,28 +69,27 @@ def of_rows(
 
     Args:
         severity: of the fault.
-        faulty: ``(N,)``.
+        faulty: ``(N,)`` booleans.
         what: goes on after "3 of 40".
         name: names a row.
         remedy: what to do, as a sentence without its period.
     """
+    total = len(np.atleast_1d(faulty))
     rows = np.flatnonzero(faulty)
     if not len(rows):
         return None
     return Finding(
         severity=severity,
-        what=f"{len(rows)} of {len(faulty)} {what}",
+        what=f"{len(rows)} of {total} {what}",
         items=tuple(name(int(row)) for row in rows[:NUM_SHOWN]),
         count=len(rows),
         remedy=remedy,
         rows=rows,
-        is_whole=len(rows) == len(faulty),
+        is_whole=len(rows) == total,
     )
 
 
-def of_items(
-    severity: Severity, items: Iterable[Any], what: str, *, remedy: str
-) -> Finding | None:
+def of_items(severity: Severity, items: Iterable[Any], what: str, *, remedy: str) -> Finding | None:
     """Return a finding of items that cannot be left out, ``None`` if there are none."""
     names = [str(item) for item in items]
     if not names:

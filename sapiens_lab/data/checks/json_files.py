@@ -18,9 +18,7 @@ _NUMBERS = {
     "annotations": ("id", "category_id"),
     "categories": (),
 }  # where they are given
-_REPEATABLE = (
-    *_LISTS, "bbox", "keypoints", "segmentation", "image_id", "category_id", "file_name"
-)
+_REPEATABLE = (*_LISTS, "bbox", "keypoints", "segmentation", "image_id", "category_id", "file_name")
 _MAX_NAME = 1024  # characters of a path; file systems allow 255 for each part of one
 _MAX_PART = 255
 
@@ -61,16 +59,19 @@ def check_structure(content: Any) -> list[Finding]:
             what = f"of {len(rows)} entries of `{key}` have no {needed}"
             findings.append(of_items("error", faulty, what, remedy=f"Each is {form}"))
         findings += [_check_type(rows, key, optional) for optional in _NUMBERS[key]]
+        if key == "images":
+            findings.append(_check_file_names(rows))
     return [f for f in findings if f is not None]
 
 
-def check_file_names(images: Rows) -> Finding | None:
+def _check_file_names(images: Sequence[Any]) -> Finding | None:
     """Find names of images that no file can have."""
     faulty = [
         repr(name[:40]) + ("..." if len(name) > 40 else "")
-        for name in (image["file_name"] for image in images)
-        if not isinstance(name, str)
-        or not name
+        for name in (
+            str(i["file_name"]) for i in images if isinstance(i, dict) and "file_name" in i
+        )
+        if not name
         or len(name) > _MAX_NAME
         or "\0" in name
         or max(map(len, name.replace("\\", "/").split("/"))) > _MAX_PART
@@ -230,4 +231,3 @@ def _kind(value: Any) -> str:
 
 def _with_id(row: Mapping[str, Any]) -> str:
     return f" (id {row['id']})" if "id" in row else ""
-

@@ -180,9 +180,7 @@ def _compare(category: Mapping[str, Any], skeleton: Skeleton) -> Finding | None:
             f"the file names {len(differ)} of {len(ours)} keypoints differently than "
             f"{skeleton.name!r}" + (": in another order" if is_order else "")
         ),
-        items=tuple(
-            f"{category['keypoints'][i]} for {skeleton.keypoints[i]}" for i in differ[:5]
-        ),
+        items=tuple(f"{category['keypoints'][i]} for {skeleton.keypoints[i]}" for i in differ[:5]),
         count=len(differ),
         remedy="skeleton=FILE takes names and order from the annotation file",
     )

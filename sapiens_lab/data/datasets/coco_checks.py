@@ -19,17 +19,11 @@ def check_file(file: CocoFile) -> None:
     images, annotations = file.content["images"], file.content["annotations"]
     faults = [
         json_files.check_repeated_keys(file.path.read_bytes(), file.content),
-        json_files.check_file_names(images),
         *json_files.check_image_ids(images),
         json_files.check_annotation_ids(annotations),
         json_files.check_image_links(annotations, images),
     ]
     settle(faults, source=file.path)
-
-
-def file_name(image: Mapping[str, Any]) -> str:
-    """Return the path of an image; files that were made on Windows separate by backslashes."""
-    return str(image["file_name"]).replace("\\", "/")
 
 
 def stated_size(image: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -12,12 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.data.checks import regions
+from sapiens_lab.data.checks.finding import Finding, OnError, settle
+from sapiens_lab.data.checks.json_files import check_category_links, check_twins
+from sapiens_lab.data.checks.maps import Look
 from sapiens_lab.data.dataset import PixelCounts
+from sapiens_lab.data.datasets.coco_checks import check_file
 from sapiens_lab.data.datasets.coco_regions import decode_region
-from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_spread, count_labels
+from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, count_labels
+from sapiens_lab.data.datasets.part_masks import find_label_faults
 from sapiens_lab.data.discovery import coco
 from sapiens_lab.data.discovery.splits import Split, divide
-from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import LabelMap
 
 log = logging.getLogger(__name__)
@@ -64,13 +69,15 @@ class CocoParts(MapDataset):
         on_error: OnError = "raise",
     ) -> None:
         file = coco.find_annotations(root, split, _WANTED, given=annotation_file)
+        check_file(file)
+        _check_regions(file, on_error)
         self.annotation_file = file.path
         self.parts = Parts.load(str(file.path) if parts is None else parts)
         self.image_dir = coco.find_image_folder(root, file, split, given=image_dir)
         self._class_of = _classes(file, self.parts)
         self._background = _background(self.parts)
         images, annotations = _annotated(file)
-        names = [str(image["file_name"]) for image in images]
+        names = [coco.file_name(image) for image in images]
         chosen = set(divide(names, split, val_fraction) if file.is_whole else names)
         chosen -= coco.report_missing(self.image_dir, chosen, on_error=on_error)
         paths = [self.image_dir / name for name in names if name in chosen]
@@ -81,7 +88,7 @@ class CocoParts(MapDataset):
             for name, image, rows in zip(names, images, annotations, strict=True)
             if name in chosen
         ]
-        check_spread(self.check, len(self), on_error=on_error)
+        self.check_samples()
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> LabelMap:
         """Return the class of every pixel.
@@ -107,12 +114,48 @@ class CocoParts(MapDataset):
             ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
         )
 
+    @property
+    def source(self) -> Path:
+        """The annotation file."""
+        return self.annotation_file
+
+    def map_name(self, index: int) -> str:
+        """Return the image's name."""
+        return self._images[index].name
+
+    def read_values(
+        self, index: int, size: Size, mask: Mask | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the class ids, and where they are not ignored."""
+        ids = self.read_map(index, size, mask).ids
+        return ids, ids != self.parts.ignore_index
+
+    def find_faults(self, looks: Sequence[Look]) -> Sequence[Finding | None]:
+        """Check which classes there are, and where."""
+        return find_label_faults(looks, self.parts)
+
     def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
         """Count the pixels of each class in images all over the dataset, as ``count_labels``."""
         return count_labels(self._read_ids, len(self), limit=limit, on_error=self.on_error)
 
     def _read_ids(self, index: int) -> NDArray[np.uint8]:
         return self.read_map(index, *self.read_header(index)).ids
+
+
+def _check_regions(file: coco.CocoFile, on_error: OnError) -> None:
+    """Check the annotations of all images at once, before any is drawn."""
+    rows = [a for a in file.content["annotations"] if a.get("segmentation")]
+
+    def name(i: int) -> str:
+        return f"annotation {rows[i].get('id')}"
+
+    marks = [(a["image_id"], a.get("category_id"), str(a["segmentation"])) for a in rows]
+    faults = [
+        check_category_links(rows, file.content["categories"]),
+        check_twins(marks, name=name),
+        regions.check_pixels(rows, name=name),
+    ]
+    settle(faults, source=file.path)
 
 
 def _find_fault(content: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def wanted_people(skeleton: Skeleton) -> Wanted:
         person = next((a for a in content["annotations"] if a.get("keypoints")), None)
         if person is None:
             return "its annotations have no keypoints"
-        numbers = join_keypoints(person, skeleton)
+        numbers: Any = join_keypoints(person, skeleton)
         if not isinstance(numbers, list):
             return f"its keypoints are {type(numbers).__name__}, not lists of x, y, visible"
         if numbers and isinstance(numbers[0], list):
@@ -164,7 +164,7 @@ def _well_formed(
             *keypoints.check_categories(file.content.get("categories") or [], used, skeleton),
             keypoints.check_lists(numbers, skeleton, name=name),
             keypoints.check_numbers(numbers, name=name),
-            box_checks.check_bbox_lists(rows, name=name),
+            box_checks.check_lists(rows, name=name),
         ],
         source=file.path,
         on_error=on_error,

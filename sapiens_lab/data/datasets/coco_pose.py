@@ -12,7 +12,7 @@ from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks.finding import OnError
 from sapiens_lab.data.dataset import Dataset
-from sapiens_lab.data.datasets.coco_checks import check_file, file_name, stated_size
+from sapiens_lab.data.datasets.coco_checks import check_file, stated_size
 from sapiens_lab.data.datasets.coco_people import (
     People,
     complete_annotation,
@@ -75,7 +75,7 @@ class CocoPose(Dataset):
         self.image_dir = coco.find_image_folder(root, file, split, given=image_dir)
         check_file(file)
         images = file.content["images"]
-        self._names = [file_name(image) for image in images]
+        self._names = [coco.file_name(image) for image in images]
         chosen = set(divide(self._names, split, val_fraction) if file.is_whole else self._names)
         self._image_ids = [_as_int(image["id"], i) for i, image in enumerate(images)]
         self._image_index = {

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.data.arrays import read_map
-from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size, check_spread
+from sapiens_lab.data.checks import depth as checks
+from sapiens_lab.data.checks.finding import Finding, OnError
+from sapiens_lab.data.checks.maps import Look, check_alignment
+from sapiens_lab.data.checks.masks import check_foreground
+from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
-from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import DepthMap
 
 DepthKind = Literal["relative", "metric"]
@@ -58,15 +62,14 @@ class DepthMaps(MapDataset):
     ) -> None:
         if kind not in get_args(DepthKind):
             raise ValueError(f"kind={kind!r}; choose from {get_args(DepthKind)}")
-        if not unit_m or not np.isfinite(unit_m):
-            raise ValueError(f"unit_m={unit_m}: say how many meters the stored number 1 means")
+        _check_unit(unit_m)
         self.kind, self.unit_m, self.invalid = kind, unit_m, tuple(invalid)
         self.larger_is_farther = larger_is_farther
         kinds = folders.images(image_dir), folders.maps("depth", depth_dir), folders.masks(mask_dir)
         files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
         super().__init__(files, on_error=on_error)
         self._depths = files["depth"]
-        check_spread(self.check, len(self), on_error=on_error)
+        self.check_samples()
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> DepthMap:
         """Return the depth, and where it is known."""
@@ -90,6 +93,41 @@ class DepthMaps(MapDataset):
         if not valid.any():
             raise ValueError(_why_invalid(path, values, mask))
         return DepthMap(depth=np.where(valid, depth, 0).astype(np.float32), valid=valid)
+
+    @property
+    def source(self) -> Path:
+        """The folder of the maps."""
+        return self._depths[0].parent
+
+    def map_name(self, index: int) -> str:
+        """Return the file's name."""
+        return self._depths[index].name
+
+    def read_values(
+        self, index: int, size: Size, mask: Mask | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the depth, and where it is known."""
+        found = self.read_map(index, size, mask)
+        return found.depth, found.valid
+
+    def find_faults(self, looks: Sequence[Look]) -> Sequence[Finding | None]:
+        """Check unit, direction and values."""
+        return [
+            checks.check_huge(looks),
+            checks.check_unit(looks) if self.kind == "metric" else None,
+            checks.check_constant(looks),
+            checks.check_direction(looks),
+            check_foreground(looks),
+            *check_alignment(looks, what="depth map"),
+        ]
+
+
+def _check_unit(unit_m: object) -> None:
+    if isinstance(unit_m, str) and (parts := re.fullmatch(r"([\d.]+)/([\d.]+)", unit_m)):
+        number = float(parts[1]) / float(parts[2])
+        raise ValueError(f"unit_m={unit_m} is no number: give {number:g}")
+    if not isinstance(unit_m, int | float) or not unit_m or not np.isfinite(unit_m):
+        raise ValueError(f"unit_m={unit_m}: say how many meters the stored number 1 means")
 
 
 def _read_depth(path: Path) -> NDArray[np.generic]:

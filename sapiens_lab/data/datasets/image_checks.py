@@ -4,17 +4,57 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sapiens_lab.data.checks import images as checks
-from sapiens_lab.data.checks.finding import OnError, of_rows, settle
+from sapiens_lab.data.checks.finding import Finding, OnError, of_rows, settle
 from sapiens_lab.data.checks.images import ImageFacts
 from sapiens_lab.data.checks.sampling import spread
-from sapiens_lab.data.images import decode, is_jpeg, is_patched, read_content, size_of
+from sapiens_lab.data.images import REDUCTIONS, decode, has_gaps, is_jpeg, read_content, size_of
 
 _LARGE = 1 << 23  # bytes of a file that is not decoded for a look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookedAt:
+    """Images that were looked into: facts, or why one cannot be read."""
+
+    facts: Sequence[ImageFacts | None]
+    messages: Sequence[str]  # empty where there are facts
+
+    def faults(
+        self, stated: Sequence[tuple[float, float] | None] | None = None
+    ) -> list[Finding | None]:
+        """Return what is wrong with those that can be read."""
+        sizes = [None] * len(self.facts) if stated is None else stated
+        pairs = [(f, s) for f, s in zip(self.facts, sizes, strict=True) if f is not None]
+        facts = [f for f, _ in pairs]
+        return [
+            checks.check_broken(facts),
+            checks.check_stated_sizes(facts, [s for _, s in pairs]),
+            checks.check_small(facts),
+            checks.check_animated(facts),
+        ]
+
+
+def look_at_images(paths: Sequence[Path]) -> LookedAt:
+    """Read headers and contents of images."""
+    facts: list[ImageFacts | None] = []
+    messages = []
+    for path in paths:
+        try:
+            facts.append(look_at(path))
+            messages.append("")
+        except (ValueError, FileNotFoundError) as error:
+            facts.append(None)
+            messages.append(str(error))
+    return LookedAt(facts=facts, messages=messages)
 
 
 def check_images(
@@ -24,7 +64,7 @@ def check_images(
     source: object,
     on_error: OnError,
 ) -> None:
-    """Check headers and contents of some of the images.
+    """Check headers and contents of images all over a dataset.
 
     Args:
         paths: of all images.
@@ -36,30 +76,16 @@ def check_images(
         ValueError: some cannot be read or have another size than is stated; names them.
     """
     indices = spread(len(paths))
-    facts: list[ImageFacts] = []
-    sizes = []
-    messages = []
-    for i in indices:
-        try:
-            facts.append(look_at(paths[i]))
-            sizes.append(stated[i] if stated else None)
-            messages.append("")
-        except (ValueError, FileNotFoundError) as error:
-            messages.append(str(error))
-    faults = [
-        of_rows(
-            "error",
-            [bool(message) for message in messages],
-            "images that were looked into cannot be read",
-            name=lambda i: messages[i],
-            remedy="",
-        ),
-        checks.check_broken(facts),
-        checks.check_stated_sizes(facts, sizes),
-        checks.check_small(facts),
-        checks.check_animated(facts),
-    ]
-    settle(faults, source=source, on_error=on_error)
+    looked = look_at_images([paths[i] for i in indices])
+    unreadable = of_rows(
+        "error",
+        [bool(message) for message in looked.messages],
+        "images that were looked into cannot be read",
+        name=lambda i: looked.messages[i],
+        remedy="",
+    )
+    faults = looked.faults([stated[i] for i in indices] if stated else None)
+    settle([unreadable, *faults], source=source, on_error=on_error)
 
 
 def look_at(path: Path) -> ImageFacts:
@@ -78,7 +104,7 @@ def look_at(path: Path) -> ImageFacts:
         size=size,
         is_rotated=stored is not None and stored == (size[1], size[0]) != size,
         num_frames=frames,
-        is_broken=is_jpeg(content) and is_patched(content, path),
+        is_broken=is_jpeg(content) and has_gaps(content, path),
     )
 
 
@@ -91,3 +117,18 @@ def _header(content: bytes) -> tuple[tuple[int, int] | None, int]:
             return (image.height, image.width), frames
     except (OSError, SyntaxError, ValueError):  # a format that only OpenCV knows
         return None, 1
+
+
+def read_gray(path: Path, size: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Return an image in gray, shrunk to ``size``; ``None`` where that takes long or fails."""
+    try:
+        content = read_content(path)
+        if len(content) > _LARGE and not is_jpeg(content):
+            return None
+        shrink = min(n / m for n, m in zip(size_of(content, path), size, strict=True))
+        pixels = decode(content, path, reduce=next((r for r in REDUCTIONS if r <= shrink), 1))
+    except (ValueError, FileNotFoundError):
+        return None
+    height, width = size
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small.mean(-1), np.float32)

@@ -6,15 +6,19 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.data.arrays import read_mask, read_size
+from sapiens_lab.data.checks.finding import Finding, OnError, of_rows, settle
+from sapiens_lab.data.checks.maps import Look, step_for
+from sapiens_lab.data.checks.masks import mixed_fraction
+from sapiens_lab.data.checks.sampling import spread, spread_pairs
 from sapiens_lab.data.dataset import Dataset, PixelCounts
+from sapiens_lab.data.datasets.image_checks import look_at_images, read_gray
 from sapiens_lab.data.datasets.whole_image import make_sample
-from sapiens_lab.data.faults import OnError, report
 from sapiens_lab.data.fields import Field, Image
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
@@ -23,6 +27,7 @@ log = logging.getLogger(__name__)
 
 Size: TypeAlias = tuple[int, int]  # (height, width)
 Mask: TypeAlias = NDArray[np.bool_]  # (H, W) where the person is
+
 
 class MapDataset(Dataset):
     """Images with one map each, whole, in the source frame; boxed by their masks.
@@ -81,13 +86,71 @@ class MapDataset(Dataset):
         sample.fields[self.field] = self.read_map(index, image.size, mask)
         return sample
 
-    def check(self, index: int) -> None:
-        """Read the map of a sample, and of its image the header alone.
+    def check_samples(self) -> None:
+        """Look into samples all over the dataset and report what is wrong, all of it together.
 
         Raises:
-            ValueError, FileNotFoundError: as ``__getitem__``.
+            ValueError: some files are faulty; the first five of each fault are named. With
+                ``on_error=skip`` only if the others are of no use either.
         """
-        self.read_map(index, *self.read_header(index))
+        indices = spread_pairs(len(self))
+        images = look_at_images([self._images[i] for i in indices])
+        looks, messages = [], list(images.messages)
+        for place, index in enumerate(indices):
+            if not messages[place]:
+                try:
+                    looks.append(self._look(index))
+                except (ValueError, FileNotFoundError) as error:
+                    messages[place] = str(error)
+        unreadable = of_rows(
+            "error",
+            [bool(message) for message in messages],
+            "files that were looked into are faulty",
+            name=lambda place: messages[place],
+            remedy="",
+        )
+        faults = [*images.faults(), *self.find_faults(looks)] if looks else []
+        settle([unreadable, *faults], source=self.source, on_error=self.on_error)
+
+    @property
+    @abstractmethod
+    def source(self) -> Path:
+        """The file or folder of the maps, for messages."""
+
+    @abstractmethod
+    def read_values(
+        self, index: int, size: Size, mask: Mask | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read a map for the checks: its values ``(H, W)`` or more, and where they count.
+
+        Raises:
+            ValueError, FileNotFoundError: as ``read_map``.
+        """
+
+    @abstractmethod
+    def find_faults(self, looks: Sequence[Look]) -> Sequence[Finding | None]:
+        """Check maps that could be read; there is at least one."""
+
+    def _look(self, index: int) -> Look:
+        size, mask = self.read_header(index)
+        values, valid = self.read_values(index, size, mask)
+        counted = values[valid]
+        step = step_for(size)
+        thin = valid[::step, ::step]
+        return Look(
+            name=self.map_name(index),
+            index=index,
+            values=values[::step, ::step].copy(),
+            valid=thin.copy(),
+            low=float(counted.min()) if counted.size else 0.0,
+            high=float(counted.max()) if counted.size else 0.0,
+            mixed=mixed_fraction(values) if values.dtype == np.uint8 else 0.0,
+            gray=read_gray(self._images[index], thin.shape),
+        )
+
+    @abstractmethod
+    def map_name(self, index: int) -> str:
+        """Return how messages call a map."""
 
     def read_header(self, index: int) -> tuple[Size, Mask | None]:
         """Return the size of an image, from its header, and its mask."""
@@ -113,31 +176,6 @@ def check_size(image: Path, other: Path, size: tuple[int, ...], expected: Size) 
             f"{other} is {size[0]} x {size[1]} (height x width) but its image {image} is "
             f"{expected[0]} x {expected[1]}; resize the map without mixing its values (nearest)"
         )
-
-
-def check_spread(check: Callable[[int], object], length: int, *, on_error: OnError) -> None:
-    """Check samples all over the dataset before a run starts.
-
-    Args:
-        check: raises ``ValueError`` or ``FileNotFoundError`` for the faults of one index.
-        length: of the dataset.
-        on_error: ``skip`` logs the faults, unless every sample has one.
-
-    Raises:
-        ValueError: some files are faulty; the first five are named.
-    """
-    faults = []
-    indices = spread(length, NUM_CHECKED)
-    for index in indices:
-        try:
-            check(index)
-        except (ValueError, FileNotFoundError) as error:
-            faults.append(str(error))
-    if faults and len(faults) == len(indices):
-        raise ValueError("\n  ".join(["every file that was looked into is faulty:", *faults[:5]]))
-    if faults:
-        title = f"{len(faults)} of {len(indices)} files that were looked into are faulty"
-        report(title, faults, on_error=on_error)
 
 
 def count_labels(

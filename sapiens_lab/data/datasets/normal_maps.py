@@ -6,7 +6,6 @@ error, so what the vectors tell is checked: their length, and whether they face 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,26 +14,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.data.arrays import read_map
-from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size, check_spread
+from sapiens_lab.data.checks import normals as checks
+from sapiens_lab.data.checks.finding import Finding, OnError
+from sapiens_lab.data.checks.maps import Look, check_alignment
+from sapiens_lab.data.checks.masks import check_foreground
+from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
-from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import NormalMap
 
-log = logging.getLogger(__name__)
-
-Frame = Literal["opencv", "opengl"]
+Frame = Literal[
+    "opencv",
+    "opengl",
+    "right-down-toward",
+    "right-up-away",
+    "left-down-away",
+    "left-down-toward",
+    "left-up-away",
+    "left-up-toward",
+]
 Encoding = Literal["npy", "rgb8", "rgb16", "auto"]
-AxisOrder = Literal["xyz", "zyx"]
+AxisOrder = Literal["xyz", "xzy", "yxz", "yzx", "zxy", "zyx"]
 
 # What each axis of a frame is in ours: x right, y down, z away from the viewer.
-_SIGNS: dict[str, tuple[int, int, int]] = {"opencv": (1, 1, 1), "opengl": (1, -1, -1)}
+_SIGNS: dict[str, tuple[int, int, int]] = {
+    "opencv": (1, 1, 1),  # right-down-away
+    "opengl": (1, -1, -1),  # right-up-toward
+    "right-down-toward": (1, 1, -1),
+    "right-up-away": (1, -1, 1),
+    "left-down-away": (-1, 1, 1),
+    "left-down-toward": (-1, 1, -1),
+    "left-up-away": (-1, -1, 1),
+    "left-up-toward": (-1, -1, -1),
+}
 _MAX_VALUE = {"rgb8": 255, "rgb16": 65535}
 _UNSET = 0.1  # shorter vectors are no directions: background written as 0 or as mid-gray
 _SHORTEST = 0.5  # shorter ones are mixtures of opposite directions
-_MAX_MISFIT = 0.1  # median difference of the length from 1
-_SUSPICIOUS = 0.2  # fraction of the surface that another setting would turn to the camera
-_NUM_SAMPLED = 10_000  # pixels of a map that the checks look at
 
 
 class NormalMaps(MapDataset):
@@ -48,9 +63,11 @@ class NormalMaps(MapDataset):
     Args:
         frame: of the files. ``opencv``: x right, y down, z away from the viewer, which is ours.
             ``opengl``: x right, y up, z toward the viewer, the blueish images of most tools.
+            Others say where x, y and z point: ``left-up-toward``.
         encoding: ``npy`` is floats -1..1 as they are (.npy, EXR, float TIFF); ``rgb8`` and
             ``rgb16`` are images of ``(n + 1) / 2``; ``auto`` decides by the file's type.
-        axis_order: of the three stored numbers; ``zyx`` for arrays written by OpenCV's BGR habit.
+        axis_order: which axis each of the three stored numbers is; ``zyx`` for arrays written by
+            OpenCV's BGR habit.
         mask_dir: foreground masks; without them the whole image counts.
 
     Raises:
@@ -82,10 +99,7 @@ class NormalMaps(MapDataset):
         files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
         super().__init__(files, on_error=on_error)
         self._normals = files["normal"]
-        vectors: list[NDArray[np.float32]] = []
-        check_spread(lambda i: vectors.append(self._look(i)), len(self), on_error=on_error)
-        _check_length(vectors, self._normals[0].parent)
-        _check_facing(vectors, frame, axis_order, self._normals[0].parent)
+        self.check_samples()
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> NormalMap:
         """Return unit normals in our frame, and where they are known."""
@@ -98,11 +112,35 @@ class NormalMaps(MapDataset):
         normal = to_our_frame(unit, frame=self.frame, axis_order=self.axis_order)
         return NormalMap(normal=normal, valid=valid)
 
-    def _look(self, index: int) -> NDArray[np.float32]:
-        """Return some of the stored vectors ``(N, 3)``, for the checks."""
-        stored, known = self._read_vectors(index, *self.read_header(index))
-        vectors: NDArray[np.float32] = stored[known]
-        return vectors[:: -(-len(vectors) // _NUM_SAMPLED)]
+    @property
+    def source(self) -> Path:
+        """The folder of the maps."""
+        return self._normals[0].parent
+
+    def map_name(self, index: int) -> str:
+        """Return the file's name."""
+        return self._normals[index].name
+
+    def read_values(
+        self, index: int, size: Size, mask: Mask | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the vectors as stored, and where they are known."""
+        return self._read_vectors(index, size, mask)
+
+    def find_faults(self, looks: Sequence[Look]) -> Sequence[Finding | None]:
+        """Check lengths and axes."""
+        lengths = checks.check_length(looks)
+        return [
+            *lengths,
+            checks.check_flat(looks),
+            None if lengths else checks.check_axes(looks, self._axes(), _setting),
+            check_foreground(looks),
+            *check_alignment(looks, what="normal map"),
+        ]
+
+    def _axes(self) -> checks.Axes:
+        x, y, z = (self.axis_order.index(axis) for axis in "xyz")
+        return (x, y, z), _SIGNS[self.frame]
 
     def _read_vectors(
         self, index: int, size: Size, mask: Mask | None
@@ -123,7 +161,7 @@ def to_our_frame(
     normal: NDArray[np.float32], *, frame: Frame, axis_order: AxisOrder
 ) -> NDArray[np.float32]:
     """Convert stored vectors ``(..., 3)`` into ours: x right, y down, z away from the viewer."""
-    ordered = normal if axis_order == "xyz" else normal[..., ::-1]
+    ordered = normal[..., [axis_order.index(axis) for axis in "xyz"]]
     return np.ascontiguousarray(ordered * np.array(_SIGNS[frame], np.float32))
 
 
@@ -153,50 +191,12 @@ def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(np.sqrt(np.einsum("...i,...i->...", vectors, vectors)))
 
 
-def _check_length(vectors: Sequence[NDArray[np.float32]], folder: Path) -> None:
-    lengths = [float(np.median(_length(v))) for v in vectors]
-    misfits = [float(np.median(np.abs(_length(v) - 1))) for v in vectors]
-    if np.median(misfits) <= _MAX_MISFIT:
-        return
-    lowest = min(float(v.min()) for v in vectors)
-    hint = (
-        "; no number is negative: are they (n + 1) / 2? Subtract a half and double them"
-        if lowest >= 0
-        else "; are they normals, and does a mask leave the background out?"
-    )
-    raise ValueError(
-        f"the vectors in {folder} are not of unit length: their median length is "
-        f"{np.median(lengths):.2f}{hint}"
-    )
-
-
-def _check_facing(
-    vectors: Sequence[NDArray[np.float32]], frame: Frame, axis_order: AxisOrder, folder: Path
-) -> None:
-    """Refuse a setting in which most of the surface would be seen from behind.
-
-    What a camera sees faces it, so the right setting is close to 100 %.
-    """
-
-    def facing(frame: Frame, axis_order: AxisOrder) -> float:
-        z = (to_our_frame(v, frame=frame, axis_order=axis_order)[:, 2] for v in vectors)
-        return float(np.mean([(values < 0).mean() for values in z]))
-
-    settings = {
-        f"frame={f} axis_order={a}": facing(f, a)
-        for a in get_args(AxisOrder)
-        for f in get_args(Frame)
-    }
-    fraction = settings[f"frame={frame} axis_order={axis_order}"]
-    best = max(settings, key=lambda setting: settings[setting])
-    message = (
-        f"with frame={frame} axis_order={axis_order}, only {fraction:.0%} of the surface in "
-        f"{folder} faces the camera; {best} would make it {settings[best]:.0%}"
-    )
-    if fraction < 0.5:
-        raise ValueError(message)
-    if settings[best] - fraction > _SUSPICIOUS:
-        log.warning("%s: is the setting right?", message)
+def _setting(axes: checks.Axes) -> str:
+    """Return how the setting is written that reads files so."""
+    order, signs = axes
+    stored = "".join("xyz"[order.index(place)] for place in range(3))
+    frame = next(frame for frame, known in _SIGNS.items() if known == signs)
+    return f"frame={frame} axis_order={stored}"
 
 
 def _check_choices(**choices: tuple[str, Any]) -> None:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.anatomy.parts import Parts, read_255_as
 from sapiens_lab.data.arrays import LABEL_SUFFIXES, read_labels
+from sapiens_lab.data.checks import masks as checks
+from sapiens_lab.data.checks.finding import Finding, OnError
+from sapiens_lab.data.checks.maps import Look, check_alignment
+from sapiens_lab.data.checks.sampling import spread
 from sapiens_lab.data.dataset import PixelCounts
 from sapiens_lab.data.datasets.map_dataset import (
     MapDataset,
     Mask,
     Size,
     check_size,
-    check_spread,
     count_labels,
 )
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split, check_root, divide
-from sapiens_lab.data.faults import OnError
 from sapiens_lab.data.fields import LabelMap
+
+log = logging.getLogger(__name__)
 
 Layout = Literal["folders", "lip", "cihp", "face_synthetics"]
 
@@ -78,7 +84,14 @@ class PartMasks(MapDataset):
             raise ValueError(f"layout={layout!r}; choose from {[*_FOLDERS, 'face_synthetics']}")
         super().__init__(files, on_error=on_error)
         self._labels = files["label"]
-        check_spread(self.check, len(self), on_error=on_error)
+        if self._is_binary():
+            self.parts = read_255_as(self.parts, 1)
+            log.warning(
+                "%s: label maps hold 0 and 255 alone, so 255 is read as %r, not ignored; `merge: "
+                "{255: %s}` in the class list's YAML says so, `ignore: [255]` the contrary",
+                self.source, self.parts.classes[1], self.parts.classes[1],
+            )  # fmt: skip
+        self.check_samples()
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> LabelMap:
         """Return the class of every pixel."""
@@ -88,12 +101,57 @@ class PartMasks(MapDataset):
             ids=ids, flip_indices=self.parts.flip_indices, ignore_index=self.parts.ignore_index
         )
 
+    @property
+    def source(self) -> Path:
+        """The folder of the label maps."""
+        return self._labels[0].parent
+
+    def map_name(self, index: int) -> str:
+        """Return the file's name."""
+        return self._labels[index].name
+
+    def read_values(
+        self, index: int, size: Size, mask: Mask | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the class ids, and where they are not ignored."""
+        ids = self.read_map(index, size, mask).ids
+        return ids, ids != self.parts.ignore_index
+
+    def find_faults(self, looks: Sequence[Look]) -> Sequence[Finding | None]:
+        """Check which classes there are, and where."""
+        return find_label_faults(looks, self.parts)
+
     def count_pixels(self, limit: int | None = 1000) -> PixelCounts:
         """Count the pixels of each class in masks all over the dataset, as ``count_labels``."""
         return count_labels(self._read_ids, len(self), limit=limit, on_error=self.on_error)
 
+    def _is_binary(self) -> bool:
+        """Return whether 255 is the second of two classes, and not the id to ignore."""
+        if self.parts.num_classes != 2 or 255 in self.parts.explained:
+            return False
+        found: set[int] = set()
+        for index in spread(len(self)):
+            try:
+                values = read_labels(self._labels[index])
+            except (ValueError, FileNotFoundError):
+                continue  # named by the checks
+            found.update(np.unique(values).tolist())
+            if not found <= {0, 255}:
+                return False
+        return 255 in found
+
     def _read_ids(self, index: int) -> NDArray[np.uint8]:
         return class_ids(read_labels(self._labels[index]), self.parts, self._labels[index])
+
+
+def find_label_faults(looks: Sequence[Look], parts: Parts) -> list[Finding | None]:
+    """Check label maps: which classes there are, and where."""
+    return [
+        *checks.check_ignored(looks, parts),
+        *checks.check_classes([look for look in looks if look.valid.any()], parts),
+        checks.check_mixtures(looks),
+        *check_alignment(looks, what="label map"),
+    ]
 
 
 def class_ids(values: NDArray[Any], parts: Parts, path: Path) -> NDArray[np.uint8]:

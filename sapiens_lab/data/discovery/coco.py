@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sapiens_lab.anatomy.loading import read_json
+from sapiens_lab.data.checks.finding import OnError, first, of_rows, settle
+from sapiens_lab.data.checks.json_files import check_structure
 from sapiens_lab.data.discovery.splits import WORDS, Split, check_root, split_of
-from sapiens_lab.data.faults import OnError, first, report
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def find_image_folder(root: str | Path, file: CocoFile, split: Split, *, given: 
         ValueError: a name leads out of ``root`` and of ``given``; names it.
     """
     root = Path(root)
-    names = [str(image["file_name"]) for image in file.content["images"]]
+    names = [file_name(image) for image in file.content["images"]]
     folder = _image_folder(root, file, split, names[:50]) if given is None else root / given
     outside = [name for name in names if not _is_inside(name, folder, (root, folder))]
     if outside:
@@ -105,7 +106,6 @@ def find_image_folder(root: str | Path, file: CocoFile, split: Split, *, given: 
 
 def _is_inside(name: str, folder: Path, allowed: Iterable[Path]) -> bool:
     """Return whether a file name stays in the allowed folders; a link counts as where it lies."""
-    name = name.replace("\\", "/")
     if ".." not in name and ":" not in name and not name.startswith("/"):
         return True  # nearly all of them
     path, *bases = (Path(os.path.normpath(p.absolute())) for p in (folder / name, *allowed))
@@ -132,11 +132,17 @@ def report_missing(folder: Path, names: Collection[str], *, on_error: OnError) -
     Raises:
         FileNotFoundError: there are some and ``on_error`` is not ``skip``; names them.
     """
-    missing = _missing(folder, names)
-    if missing:
-        title = f"{len(missing)} of {len(names)} images are not in {folder}"
-        report(title, missing, on_error=on_error, error=FileNotFoundError)
-    return set(missing)
+    ordered = sorted(names)
+    missing = _missing(folder, ordered)
+    fault = of_rows(
+        "error",
+        [name in missing for name in ordered],
+        f"images are not in {folder}",
+        name=lambda i: ordered[i],
+        remedy="Put them there",
+    )
+    settle([fault], source="images", on_error=on_error, error=FileNotFoundError)
+    return missing
 
 
 def find_fault(content: Any, wanted: Wanted) -> str:
@@ -145,7 +151,13 @@ def find_fault(content: Any, wanted: Wanted) -> str:
         return "not a COCO file: its top level is a list (detections?), not a dictionary"
     if lacking := [key for key in wanted.keys if not content.get(key)]:
         return f"not a COCO file: it has no {' and no '.join(lacking)}"
-    return wanted.find_fault(content)
+    faults = check_structure(content)
+    return "\n    ".join(map(str, faults)) if faults else wanted.find_fault(content)
+
+
+def file_name(image: Mapping[str, Any]) -> str:
+    """Return the path of an image; files that were made on Windows separate by backslashes."""
+    return str(image["file_name"]).replace("\\", "/")
 
 
 def _read_given(path: Path, near: Sequence[Path], wanted: Wanted) -> CocoFile:
@@ -164,15 +176,15 @@ def _json_files(root: Path) -> list[Path]:
     return [path for folder in folders for path in sorted(folder.glob("*.json"))]
 
 
-def _missing(folder: Path, names: Iterable[str]) -> list[str]:
+def _missing(folder: Path, names: Iterable[str]) -> set[str]:
     """Return the names that are no files, listing every folder once."""
     listed: dict[Path, set[str]] = {}
-    missing = []
-    for name in sorted(names):
+    missing = set()
+    for name in names:
         path = folder / name
         if path.parent not in listed:
             entries = path.parent.iterdir() if path.parent.is_dir() else ()
             listed[path.parent] = {entry.name for entry in entries}
         if path.name not in listed[path.parent]:
-            missing.append(name)
+            missing.add(name)
     return missing

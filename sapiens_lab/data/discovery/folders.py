@@ -12,9 +12,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sapiens_lab.data.arrays import MAP_SUFFIXES, MASK_SUFFIXES
+from sapiens_lab.data.checks.finding import NUM_SHOWN, Finding, OnError, first, settle
 from sapiens_lab.data.discovery.splits import Split, check_root, divide, split_of
-from sapiens_lab.data.faults import OnError, first, report
 from sapiens_lab.data.images import SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -142,8 +144,16 @@ def match(files: Mapping[str, Files], *, on_error: OnError) -> list[str]:
                 f"{first(known, 3)}, the {what}s {first(others, 3)}"
             )
         if missing:
-            title = f"{len(missing)} of {len(known)} images have no {what} of their name"
-            report(title, [str(known[name]) for name in missing], on_error=on_error)
+            paths = [known[name] for name in missing]
+            fault = Finding(
+                severity="error",
+                what=f"{len(missing)} of {len(known)} images have no {what} of their name",
+                items=tuple(str(path) for path in paths[:NUM_SHOWN]),
+                count=len(missing),
+                remedy=f"Add their {what}s, or take them out",
+                rows=np.arange(len(missing)),
+            )
+            settle([fault], source=f"{what}s", on_error=on_error)
         if spare := sorted(set(others) - set(known)):
             log.info("%d %ss have no image: %s", len(spare), what, first(spare))
         names -= set(missing)

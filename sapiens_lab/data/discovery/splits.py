@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Literal, get_args
 
-from sapiens_lab.data.faults import first
+from sapiens_lab.data.checks.finding import first
 
 log = logging.getLogger(__name__)
 

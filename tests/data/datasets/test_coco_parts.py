@@ -180,7 +180,7 @@ def test_faults_are_found_before_the_first_step(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"1\.jpg is 40 x 60.*made for 20 x 30"):
         load(tmp_path)
     (tmp_path / "images/1.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 of 3 images are not in.*\n.*1\.jpg"):
+    with pytest.raises(FileNotFoundError, match=r"1 of 3 images are not in.*1\.jpg"):
         load(tmp_path)
     assert len(load(tmp_path, on_error="skip")) == 2
 

@@ -20,7 +20,8 @@ WANTED = Wanted(
 
 
 def write(root: Path, name: str, *, dots: bool = True) -> None:
-    content = {"images": [{"id": 1}], "annotations": [{"dots" if dots else "lines": 1}]}
+    dot = {"image_id": 1, "dots" if dots else "lines": 1}
+    content = {"images": [{"id": 1, "file_name": "1.png"}], "annotations": [dot]}
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
