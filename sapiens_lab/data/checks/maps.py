@@ -17,6 +17,8 @@ SIDE = 256  # pixels of the longer side of a thinned map, at most
 _BETTER = 1.1  # ratio of scores from which one place of a map fits better than another
 _NUM_BETTER = 3  # samples that must fit better elsewhere
 _MAJORITY = 3.0  # times as many as fit better where they are
+_COVERED = 0.9  # of a mask that a dense map has values for
+_BESIDE = 0.02  # of the rest that it may have values for by error
 _NUM_EDGES = 30  # pixels that must lie on edges of a map
 
 
@@ -30,6 +32,8 @@ class Look:
     valid: NDArray[np.bool_]  # (h, w) where they count
     low: float = 0.0  # smallest and largest valid value of the whole map
     high: float = 0.0
+    density: float = 1.0  # fraction of the mask's pixels that have a value
+    density_outside: float = 0.0  # and of those outside of the mask
     mixed: float = 0.0  # fraction of the changes along rows that pass through a value between
     gray: NDArray[np.float32] | None = None  # (h, w) the image
 
@@ -64,6 +68,20 @@ def check_alignment(looks: Sequence[Look], *, what: str) -> list[Finding]:
         for title, (shift, flip) in places.items()
     ]
     return [f for f in findings if f is not None]
+
+
+def check_coverage(looks: Sequence[Look], *, what: str) -> Finding | None:
+    """Find maps whose values lie beside their masks: of another sample, or flipped.
+
+    Sparse maps have as few values inside of the mask as outside.
+    """
+    beside = [
+        look.name
+        for look in looks
+        if look.density < _COVERED and _BESIDE < look.density_outside < look.density / 2
+    ]
+    title = f"of {len(looks)} {what}s lie partly beside their masks"
+    return of_items("warning", beside, title, remedy="Are map and mask of the same image?")
 
 
 def _fit_elsewhere(

@@ -19,6 +19,7 @@ Name = Callable[[Axes], str]  # the setting of a dataset that reads files so
 
 _MAX_MISFIT = 0.1  # median difference of the length from 1
 _MARGIN = 0.25  # by which another setting must explain a dataset better
+_MARGIN_SINGLE = 0.2  # and a single map
 _AGREE = 0.7  # of the samples that must say so
 _FLAT = 0.02  # standard deviation of the vectors of a map that shows one plane
 
@@ -141,7 +142,7 @@ def _check_single(
     for look, found in zip(looks, evidence, strict=True):
         best = best_axes([found], given)
         is_behind = _facing(look, given) < 0.4 and _facing(look, best) > 0.6
-        is_turned = found.has_outline and found.score(best) - found.score(given) > 2 * _MARGIN
+        is_turned = found.has_outline and found.score(best) - found.score(given) > _MARGIN_SINGLE
         if is_behind or is_turned:
             odd.append(look.name)
     what = f"of {len(looks)} maps are in another frame than the rest"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sapiens_lab.data.arrays import read_map
 from sapiens_lab.data.checks import depth as checks
 from sapiens_lab.data.checks.finding import Finding, OnError
-from sapiens_lab.data.checks.maps import Look, check_alignment
+from sapiens_lab.data.checks.maps import Look, check_alignment, check_coverage
 from sapiens_lab.data.checks.masks import check_foreground
 from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size
 from sapiens_lab.data.discovery import folders
@@ -118,6 +118,7 @@ class DepthMaps(MapDataset):
             checks.check_constant(looks),
             checks.check_direction(looks),
             check_foreground(looks),
+            check_coverage(looks, what="depth map"),
             *check_alignment(looks, what="depth map"),
         ]
 

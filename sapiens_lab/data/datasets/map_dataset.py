@@ -134,6 +134,7 @@ class MapDataset(Dataset):
     def _look(self, index: int) -> Look:
         size, mask = self.read_header(index)
         values, valid = self.read_values(index, size, mask)
+        known = self.read_values(index, size, None)[1] if mask is not None else valid
         counted = values[valid]
         step = step_for(size)
         thin = valid[::step, ::step]
@@ -144,6 +145,8 @@ class MapDataset(Dataset):
             valid=thin.copy(),
             low=float(counted.min()) if counted.size else 0.0,
             high=float(counted.max()) if counted.size else 0.0,
+            density=_mean(known, mask),
+            density_outside=_mean(known, None if mask is None else ~mask),
             mixed=mixed_fraction(values) if values.dtype == np.uint8 else 0.0,
             gray=read_gray(self._images[index], thin.shape),
         )
@@ -163,6 +166,12 @@ class MapDataset(Dataset):
         mask = read_mask(self._masks[index])
         check_size(self._images[index], self._masks[index], mask.shape, size)
         return mask
+
+
+def _mean(known: Mask, where: Mask | None) -> float:
+    """Return the fraction of pixels that are known; 0 of none."""
+    chosen = known if where is None else known[where]
+    return float(chosen.mean()) if chosen.size else 0.0
 
 
 def check_size(image: Path, other: Path, size: tuple[int, ...], expected: Size) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sapiens_lab.data.arrays import read_map
 from sapiens_lab.data.checks import normals as checks
 from sapiens_lab.data.checks.finding import Finding, OnError
-from sapiens_lab.data.checks.maps import Look, check_alignment
+from sapiens_lab.data.checks.maps import Look, check_alignment, check_coverage
 from sapiens_lab.data.checks.masks import check_foreground
 from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size
 from sapiens_lab.data.discovery import folders
@@ -135,6 +135,7 @@ class NormalMaps(MapDataset):
             checks.check_flat(looks),
             None if lengths else checks.check_axes(looks, self._axes(), _setting),
             check_foreground(looks),
+            check_coverage(looks, what="normal map"),
             *check_alignment(looks, what="normal map"),
         ]
 
