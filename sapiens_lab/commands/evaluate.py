@@ -24,7 +24,7 @@ def evaluate(overrides: tuple[str, ...]) -> None:
 
 def measure(config: DictConfig) -> float | None:
     """Evaluate what a config describes; return the monitored metric."""
-    from sapiens_lab.commands.hydra_app import build, passing_interrupts
+    from sapiens_lab.commands.build import build, passing_interrupts
 
     learner, datamodule, trainer = build(config)
     with passing_interrupts(trainer):

@@ -9,36 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab.commands import suggestions, trust
+from sapiens_lab.commands.build import run_folder
 from sapiens_lab.commands.errors import reported
 from sapiens_lab.commands.resolvers import register_resolvers
-from sapiens_lab.commands.summary import print_config, print_summary
-from sapiens_lab.limits import set_limit_scale
 from sapiens_lab.training import runs
-
-if TYPE_CHECKING:
-    from lightning.pytorch.callbacks import Callback
-
-log = logging.getLogger(__name__)
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _EVALUATE_FOLDER = "${output_root}/${experiment_name}/${now:%Y-%m-%d_%H-%M-%S}_evaluate"
@@ -85,7 +75,7 @@ def run_app(
 
         def entry(config: DictConfig) -> float | None:
             # Lightning starts further processes with the same command line and environment.
-            report = reported(interrupted=interrupted, run_folder=_run_folder)
+            report = reported(interrupted=interrupted, run_folder=run_folder)
             with _argv(*program, *words), _environment(_FULL_ERROR, full_error), report:
                 return main(config)
 
@@ -156,118 +146,6 @@ def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) 
             "`weights=PATH`"
         )
     return found  # a pre-empted job's first start says resume=auto too
-
-
-def build(config: DictConfig) -> tuple[Any, Any, Any]:
-    """Record the run, then build the data (which fail first), the model and the trainer."""
-    import lightning as L
-    from hydra.utils import instantiate
-
-    from sapiens_lab.training.malloc import keep_freed_memory
-
-    _check_sweep(config)
-    main_process = _is_main_process()
-    if config.limit_scale is not None:
-        set_limit_scale(config.limit_scale)
-    if main_process:
-        overrides_file = _run_folder() / runs.OVERRIDES_FILE
-        is_new = not overrides_file.exists()
-        runs.record_run(config, _run_folder(), HydraConfig.get().overrides.task)
-        if is_new:
-            trust.sign_run(overrides_file)
-    silence()
-    L.seed_everything(config.seed, workers=True, verbose=False)
-    datamodule = instantiate(config.data, _convert_="all")
-    for split in ("train", "val") if config.ckpt_path is None else ("test",):
-        datamodule.dataset(split)
-    learner = instantiate(config.learner, _convert_="all")
-    if config.weights is not None:
-        from sapiens_lab.weights.description import output_names
-        from sapiens_lab.weights.load import load_weights
-
-        outputs = output_names(learner.task.metadata())
-        report = load_weights(learner.model, config.weights, head=config.head_init, outputs=outputs)
-        log.info("%s", report)
-        learner.origin, learner.license = report.source, report.license
-    instantiate(config.tune)(learner.model)
-    objects = {  # `callbacks.sample_grid=null` switches one off
-        name: [
-            o for o in instantiate(config[name] or {}, _convert_="all").values() if o is not None
-        ]
-        for name in ("callbacks", "logger")
-    }
-    if main_process:
-        objects["callbacks"].append(_introduction(config, learner.model))
-    trainer = instantiate(config.trainer, _convert_="all", **objects)
-    keep_freed_memory(trainer.strategy.root_device.type)
-    return learner, datamodule, trainer
-
-
-@contextlib.contextmanager
-def passing_interrupts(trainer: Any) -> Iterator[None]:
-    """Pass Ctrl-C on, which Lightning answers by ending the process with status 1."""
-    try:
-        yield
-    except SystemExit:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise
-
-
-def _introduction(config: DictConfig, model: Any) -> Callback:
-    """Return a callback that says what runs, once nothing can be refused any more."""
-    from lightning.pytorch.callbacks import LambdaCallback
-
-    def introduce(*_: Any) -> None:
-        if config.print_config:
-            print_config(config)
-        else:
-            print_summary(config, HydraConfig.get())
-        _describe(config, model)
-
-    return LambdaCallback(on_fit_start=introduce, on_test_start=introduce)
-
-
-def _describe(config: DictConfig, model: Any) -> None:
-    from sapiens_lab.training.memory import describe
-
-    size = (int(config.image_size[0]), int(config.image_size[1]))
-    log.info("%s", describe(model, batch_size=config.data.batch_size, image_size=size))
-
-
-def _check_sweep(config: DictConfig) -> None:
-    """Refuse what Lightning cannot do: its other processes repeat the command, sweep included."""
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    if sweeping and config.trainer.devices not in (1, "1", [0]):
-        raise ValueError(
-            "a sweep (-m) trains its runs one after the other on one device; give "
-            "trainer.devices=1, or start the runs one by one"
-        )
-
-
-def _is_main_process() -> bool:
-    """Tell the process that a user started from those that the launcher added to it."""
-    from lightning.pytorch.utilities import rank_zero_only
-
-    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
-
-
-def _run_folder() -> Path:
-    return Path(HydraConfig.get().runtime.output_dir)
-
-
-def silence() -> None:
-    """Drop messages of libraries that a user of ours cannot act on."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",  # data.num_workers is chosen by the number of cores
-        ".*smaller than the logging interval.*",  # the epoch's metrics are logged all the same
-        ".*LeafSpec.*deprecated.*",  # between Lightning and torch
-        ".*module\\(s\\) in eval mode at the start of training.*",  # frozen blocks are meant to be
-        ".*your dataloader is not resumable.*",  # our DataModule is, see its state_dict
-        ".*Checkpoint directory .* exists and is not empty.*",  # a continued run's own
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 # ---- composing -----------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def train(overrides: tuple[str, ...]) -> None:
 
 def fit(config: DictConfig) -> float | None:
     """Train what a config describes; return the monitored metric of the best checkpoint."""
-    from sapiens_lab.commands.hydra_app import build, passing_interrupts
+    from sapiens_lab.commands.build import build, passing_interrupts
     from sapiens_lab.training.callbacks.final_validation import refuse_empty_training
 
     if config.resume == "auto":

@@ -43,8 +43,12 @@ def test_debug_modes(commands: Commands, mode: str, capsys: pytest.CaptureFixtur
         assert "run_training_batch" in capsys.readouterr().out + (run / "messages.log").read_text()
 
 
-def test_overfitting_stops_where_the_metric_passes_the_threshold(commands: Commands) -> None:
+def test_overfitting_stops_where_the_metric_passes_the_threshold(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = [word for word in TINY if not word.startswith("data.val.")]  # the same samples
     commands.train("debug=overfit", *overrides, "overfit_at=-1", tiny=False)  # AP is 0 at first
     [run] = commands.runs()
     assert sorted(losses(run)) == [0, 1, 2], "one epoch of two"
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("Stopping threshold reached") == 1

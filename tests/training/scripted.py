@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sapiens_lab.commands.hydra_app import silence
+from sapiens_lab.commands.build import silence
 from sapiens_lab.tasks.task import Task
 from sapiens_lab.training.callbacks.best_checkpoint import BestCheckpoint
 from sapiens_lab.training.callbacks.final_validation import FinalValidation
