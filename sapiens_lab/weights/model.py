@@ -89,6 +89,8 @@ def _built(
         )
     spec = dict(description.model)
     _check_counts(spec, len(weights.state), weights.path)
+    if not trust_import_paths:
+        _check_size(spec, weights.state, weights.path)
     if image_size is not None:
         spec["backbone"] = {**spec["backbone"], "image_size": list(image_size)}
     model = build(spec, trust_import_paths=trust_import_paths)
@@ -104,6 +106,19 @@ def _check_counts(spec: Spec, num_tensors: int, path: Path) -> None:
             _check_counts(dict(value), num_tensors, path)
         elif name.endswith("layers") and isinstance(value, int) and value > num_tensors:
             raise ValueError(f"{path} says {name}={value} and holds {num_tensors} tensors only")
+        elif isinstance(value, list | tuple) and len(value) > max(num_tensors, 16):
+            raise ValueError(f"{path} has {len(value)} values for {name}, more than it has tensors")
+
+
+def _check_size(spec: Spec, state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse a description of a model that is larger than the file, before memory is taken."""
+    with torch.device("meta"):
+        shell = build(spec)
+    tensors = shell.state_dict().values() if isinstance(shell, nn.Module) else ()
+    wanted = sum(tensor.numel() for tensor in tensors)
+    held = sum(tensor.numel() for tensor in state.values())
+    if wanted > 2 * held + 1_000_000:
+        raise ValueError(f"{path} describes a model of {wanted} numbers and holds {held}")
 
 
 def save_model(
