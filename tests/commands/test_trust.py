@@ -54,7 +54,7 @@ def test_values_and_known_classes_are_applied(tmp_path: Path, word: str) -> None
 
 HOSTILE = [
     "+callbacks.x._target_=os.system",
-    "+callbacks.x._target_=sapiens_lab.cache.write_atomically",
+    "+callbacks.x._target_=sapiens_lab.atomic.write_bytes",
     "+callbacks.x={_target_:pathlib.Path.touch,_args_:[/tmp/x]}",
     "+callbacks.x={a:[{b:{_target_:builtins.eval}}]}",
     "optimizer._target_=${output_root}",
@@ -163,7 +163,7 @@ def foreign(trained: Run, folder: Path, *words: str) -> Path:
 
 
 HOSTILE_CALLBACK = (
-    "+callbacks.x._target_=sapiens_lab.cache.write_atomically",
+    "+callbacks.x._target_=sapiens_lab.atomic.write_bytes",
     "+callbacks.x.path._target_=pathlib.Path",
     "+callbacks.x.path._args_=[MARKER]",
     "+callbacks.x.data._target_=builtins.bytes",
