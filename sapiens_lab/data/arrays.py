@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sapiens_lab.data.images import imdecode, open_pillow, read_content, read_image, size_of
+from sapiens_lab.data.images import (
+    imdecode,
+    is_jpeg,
+    open_pillow,
+    read_content,
+    read_image,
+    size_of,
+)
 from sapiens_lab.limits import MAX_ARRAY_BYTES, check_bytes, check_regular, read_file
 
 LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".npy"})  # all lossless
@@ -105,16 +112,20 @@ def _squeezed(values: NDArray[Any]) -> NDArray[Any]:
 
 def _read_values(path: Path) -> NDArray[Any]:
     try:
-        with open_pillow(read_file(path, MAX_ARRAY_BYTES), path) as image:
-            if image.format == "JPEG":
-                raise ValueError(f"{path} is a JPEG, which changes class ids; save labels as PNG")
-            spread = _SPREAD.get(_raw_mode(image), 1)
-            values: NDArray[Any] = np.asarray(image)
+        content = read_file(path, MAX_ARRAY_BYTES)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no file {path}") from error
+    except OSError as error:
+        raise FileNotFoundError(f"cannot open {path}: {error.strerror}") from error
+    if is_jpeg(content):
+        raise ValueError(f"{path} is a JPEG, which changes class ids; save labels as PNG")
+    try:
+        with open_pillow(content, path) as image:
+            spread = _SPREAD.get(_raw_mode(image), 1)
+            values: NDArray[Any] = np.asarray(image)
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is damaged or not an image") from error
-    except (OSError, SyntaxError) as error:  # what Pillow raises for a broken file
+    except OSError as error:  # what Pillow raises for a broken file
         raise ValueError(f"{path} is damaged: {error}; copy it again") from error
     return values // spread if spread > 1 else values
 

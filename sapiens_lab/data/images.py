@@ -136,7 +136,7 @@ def size_of(content: bytes, name: str | Path) -> tuple[int, int]:
             width, height = image.size
     except TooLargeError as error:
         raise CorruptImageError(str(error)) from error
-    except (OSError, SyntaxError):  # a format that only OpenCV knows, or no image at all
+    except OSError:  # a format that only OpenCV knows, or no image at all
         height, width = decode(content, name).shape[:2]
         return height, width
     return (width, height) if is_rotated else (height, width)
@@ -148,7 +148,7 @@ def open_pillow(content: bytes, name: str | Path) -> Iterator[Image.Image]:
 
     Raises:
         TooLargeError: its header claims too many pixels.
-        OSError, SyntaxError: what Pillow raises for a broken file.
+        OSError: the file is broken, whatever Pillow raises for it.
     """
     if size := size_in_header(content):
         check_pixels(*size, name)
@@ -157,6 +157,10 @@ def open_pillow(content: bytes, name: str | Path) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(content)) as image:
             check_pixels(image.height, image.width, name)
             yield image
+    except (OSError, TooLargeError):
+        raise
+    except Exception as error:  # SyntaxError, TypeError, struct.error, ...
+        raise OSError(f"{type(error).__name__}: {error}") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 

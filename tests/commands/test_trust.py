@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from sapiens_lab.commands import trust
@@ -162,12 +164,8 @@ def foreign(trained: Run, folder: Path, *words: str) -> Path:
     return folder / "checkpoints" / "best.ckpt"
 
 
-HOSTILE_CALLBACK = (
-    "+callbacks.x._target_=sapiens_lab.atomic.write_bytes",
-    "+callbacks.x.path._target_=pathlib.Path",
-    "+callbacks.x.path._args_=[MARKER]",
-    "+callbacks.x.data._target_=builtins.bytes",
-    "+callbacks.x.data._args_=[12]",
+TOUCH = (
+    "+callbacks.x={_target_:pathlib.Path.touch,_args_:[{_target_:pathlib.Path,_args_:[MARKER]}]}"
 )
 
 
@@ -176,14 +174,14 @@ def test_a_foreign_run_is_evaluated_unless_it_chooses_what_is_called(
 ) -> None:
     commands.evaluate(f"ckpt_path={foreign(trained, tmp_path / 'good')}")
     marker = tmp_path / "marker"
-    words = [word.replace("MARKER", str(marker)) for word in HOSTILE_CALLBACK]
-    evil = foreign(trained, tmp_path / "evil", *words)
+    word = TOUCH.replace("MARKER", str(marker))
+    evil = foreign(trained, tmp_path / "evil", word)
     for run, key in ((commands.evaluate, "ckpt_path"), (commands.train, "resume")):
         with pytest.raises(SystemExit):
             run(f"{key}={evil}")
         said = capsys.readouterr().err.replace("\n", "")
         assert "trust_run=true" in said
-        assert words[0] in said
+        assert word in said
         assert not marker.exists()
     commands.evaluate(f"ckpt_path={evil}", "trust_run=true")
     assert marker.exists()
@@ -203,3 +201,21 @@ def test_one_key_raises_the_limits(
     with pytest.raises(SystemExit):
         commands.train("limit_scale=-1")
     assert "limit_scale=-1: give a positive number" in capsys.readouterr().err
+
+
+def test_what_is_no_checkpoint_of_a_run_is_answered_in_a_line(
+    commands: Commands, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, bare = tmp_path / "mine.pth", tmp_path / "bare.ckpt"
+    torch.save({"state_dict": {"a": torch.ones(2)}}, weights)
+    bare.write_bytes(pickle.dumps({"pytorch-lightning_version": "2.6.0"}))
+    for path, answer in (
+        (weights, "mine.pth holds weights and no state of a run"),
+        (bare, "bare.ckpt is not read: it is a pickle that torch.save did not write"),
+    ):
+        with pytest.raises(SystemExit):
+            commands.train(f"resume={path}")
+        said = capsys.readouterr().err
+        assert answer in said.replace("\n", "")
+        assert "Traceback" not in said
+        assert "weights_only" not in said

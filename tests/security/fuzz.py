@@ -1,6 +1,6 @@
-"""Change files of weights at random and read them, for as long as you like.
+"""Change files at random and read them, for as long as you like.
 
-python -m tests.security.fuzz --seconds 120 [--seed 0]
+python -m tests.security.fuzz --seconds 120 [--seed 0] [--what weights|data]
 
 Starts from good files of every layout and from the hostile ones. Changes bytes, numbers, lengths
 and opcodes, also inside the records of archives, whose checksums are then made right. Any answer
@@ -20,14 +20,19 @@ import time
 import traceback
 import zipfile
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save
 
 from sapiens_lab.weights.reading import read_content
-from tests.security.hostile_weights import cases
-from tests.security.worker import status
+from tests.security.hostile_data import cases as data_cases
+from tests.security.hostile_weights import Case, cases
+from tests.security.worker import read, status
 from tests.security.zips import Entry, write_zip
 
 NUMBERS = [0, 1, 2, 4, 0x7F, 0x80, 0xFF, 0xFFFF, 1 << 31, 0xFFFFFFFF, 1 << 62, (1 << 64) - 1]
@@ -35,8 +40,32 @@ OPCODES = bytes(range(0x28, 0x7E)) + bytes(range(0x80, 0x99))
 MAX_FILE = 200_000  # larger ones are slow to change and nothing new
 
 
-def seeds(folder: Path) -> list[bytes]:
-    """Return good and hostile files."""
+def data_seeds(folder: Path) -> list[tuple[str, bytes]]:
+    """Return good and hostile images, arrays and annotations with their suffixes."""
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+    images = [(suffix, pixels) for suffix in (".png", ".jpg", ".tif", ".webp", ".bmp")]
+    images += [(".png", pixels.astype(np.uint16) * 99), (".tif", pixels * np.float32(1))]
+    found = [(suffix, cv2.imencode(suffix, image)[1].tobytes()) for suffix, image in images]
+    palette, array = io.BytesIO(), io.BytesIO()
+    Image.fromarray(pixels).quantize(5).save(palette, "PNG")
+    np.save(array, pixels * np.float32(1))
+    skeleton = {"categories": [{"name": "x", "keypoints": ["a", "left_b", "right_b"]}]}
+    found += [(".png", palette.getvalue()), (".npy", array.getvalue())]
+    found += [(".json", json.dumps(skeleton).encode()), (".yaml", b"keypoints: [a, {name: b}]\n")]
+    return found + [(path.suffix, content) for path, content in hostile(data_cases(), folder)]
+
+
+def hostile(found: Mapping[str, Case], folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Write hostile files and return the small ones."""
+    for name, case in found.items():
+        path = folder / name
+        case.write(path, folder)
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_FILE:
+            yield path, path.read_bytes()
+
+
+def weight_seeds(folder: Path) -> list[tuple[str, bytes]]:
+    """Return good and hostile files of weights."""
     state = {
         "state_dict": {"a": torch.ones(3, 2).t(), "b": torch.zeros(2, dtype=torch.float16)},
         "meta": {"epoch": 3, "names": ("x", 1.5, None), "set": {1}, "size": torch.Size([1])},
@@ -50,12 +79,10 @@ def seeds(folder: Path) -> list[bytes]:
                 state, buffer, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip
             )
             found.append(buffer.getvalue())
-    for name, case in cases().items():
-        path = folder / f"{name}.pth"
-        case.write(path, folder)
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_FILE:
-            found.append(path.read_bytes())
-    return found
+    named = {f"{name}.pth": case for name, case in cases().items()}
+    return [(".pth", content) for content in found] + [
+        (".pth", content) for _, content in hostile(named, folder)
+    ]
 
 
 def changed(content: bytes, chance: random.Random) -> bytes:
@@ -106,16 +133,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--what", choices=("weights", "data"), default="weights")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     answers: Counter[str] = Counter()
     kept = Path(tempfile.mkdtemp(prefix="fuzz_"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pool, path = seeds(folder), folder / "changed.pth"
+        pool = (weight_seeds if arguments.what == "weights" else data_seeds)(folder)
         end = time.monotonic() + arguments.seconds
         while time.monotonic() < end:
-            content = chance.choice(pool)
+            suffix, content = chance.choice(pool)
+            path = folder / f"changed{suffix}"
             inside = content[:2] == b"PK" and chance.random() < 0.8
             path.write_bytes(
                 changed_inside(content, path, chance) if inside else changed(content, chance)
@@ -123,10 +152,10 @@ def main() -> None:
             Path("/proc/self/clear_refs").write_text("5")
             before, start = status("VmRSS"), time.perf_counter()
             try:
-                read_content(path)
-                answer = "read"
-            except ValueError:
-                answer = "refused"
+                value = read_content(path) if suffix == ".pth" else read(path)
+                answer = "refused" if str(value).startswith("refused") else "read"
+            except ValueError as error:
+                answer = "refused" if path.name in str(error) else "refused without a name"
             except BaseException:
                 answer = "fault"
                 traceback.print_exc()
@@ -136,8 +165,10 @@ def main() -> None:
                 answer = "too large"
             answers[answer] += 1
             if answer not in ("read", "refused"):
-                (kept / f"{sum(answers.values())}.pth").write_bytes(path.read_bytes())
-    print(json.dumps({"seed": arguments.seed, **answers, "kept": str(kept)}))
+                (kept / f"{sum(answers.values())}{suffix}").write_bytes(path.read_bytes())
+    print(
+        json.dumps({"what": arguments.what, "seed": arguments.seed, **answers, "kept": str(kept)})
+    )
     sys.exit(sum(answers.values()) - answers["read"] - answers["refused"])
 
 
