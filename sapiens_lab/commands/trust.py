@@ -128,7 +128,7 @@ def _is_own(overrides_file: Path, content: bytes) -> bool:
 
 
 def _user_key(*, create: bool) -> bytes | None:
-    """Return the key of this user, readable by nobody else."""
+    """Return the key of this user, readable by this user only."""
     path = cache_folder() / _KEY_FILE
     try:
         if create and not path.exists():
