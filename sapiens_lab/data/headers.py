@@ -14,6 +14,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 without 
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers without a length
 _SCAN, _END = 0xDA, 0xD9
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in a scan, all others are data
+_MAX_CHUNKS = 1_000_000  # of a PNG; writers make one every 8 KB or more
 _TIFF_FORMS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 
@@ -57,9 +58,18 @@ def has_jpeg_end(content: bytes) -> bool:
         return False
 
 
-def _png(content: bytes) -> tuple[int, int]:
+def _png(content: bytes) -> tuple[int, int] | None:
+    """Check all chunks too: OpenCV takes memory for the length that one claims."""
     width, height = struct.unpack_from(">II", content, 16)
-    return height, width
+    position = 8
+    for _ in range(_MAX_CHUNKS):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        position += 12 + length
+        if position > len(content):
+            return None
+        if kind == b"IEND":
+            return height, width
+    return None
 
 
 def _jpeg(content: bytes) -> tuple[int, int] | None:

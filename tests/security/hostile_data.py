@@ -92,6 +92,7 @@ def image_cases() -> dict[str, Case]:
         "no_rows.png": png(8192, 8192),
         "one_bit.png": png(60_000, 60_000, bits=1),
         "bomb_behind_a_small_header.png": png(16, 16, rows=zeros(700)),
+        "chunk_of_2_gb.png": with_size(png(16, 16), ">I", 33, 0x7FFFFFF0),
         "claims_4_billion.jpg": jpeg(65_500, 65_500),
         "claims_60_million.jpg": jpeg(8000, 7500),
         "endless_segments.jpg": b"\xff\xd8" + b"\xff\xe0\0\2" * 500_000 + b"\xff\xd9",

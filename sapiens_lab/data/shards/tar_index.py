@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import tokenize
 import zlib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from sapiens_lab import atomic
 from sapiens_lab.cache import cache_folder
 from sapiens_lab.data.images import SUFFIXES
+from sapiens_lab.limits import MAX_ARRAY_BYTES, check_bytes, check_regular
 
 Index = NDArray[np.int64]  # (n, 3): where an entry's header, its content and what follows begin
 
@@ -37,18 +39,33 @@ def load_index(archive: Path) -> Index:
     The table is made again if the archive's size has changed. If the folder cannot be written to,
     the table goes to the user's cache.
 
+    A table that does not fit the archive, whatever is in it, is made again too.
+
     Raises:
         CorruptArchiveError: it is no tar, compressed, or ends too early.
+        ValueError: it is no plain file.
     """
-    size = archive.stat().st_size
+    size = check_regular(archive)
     for path in (_beside(archive), _in_cache(archive)):
-        if path.is_file():
-            rows: Index = np.load(path, mmap_mode="r")
-            if rows[-1, 0] == size:  # the last row is the end of the archive
-                return rows[:-1]
+        if path.is_file() and (rows := _read_table(path, size)) is not None:
+            return rows
     rows = build_index(archive)
     _save(archive, np.concatenate([rows, np.full((1, 3), size, np.int64)]))
     return rows
+
+
+def _read_table(path: Path, size: int) -> Index | None:
+    """Return a table whose every row lies within an archive of ``size`` bytes, or nothing."""
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError):
+        return None
+    is_table = isinstance(rows, np.ndarray) and rows.dtype == np.int64 and rows.ndim == 2
+    if not is_table or rows.shape[1] != 3 or not len(rows) or rows[-1, 0] != size:
+        return None  # the last row is the end of the archive
+    start, data, stop = rows[:-1].T
+    is_ordered = (start >= 0).all() and (start < data).all() and (data <= stop).all()
+    return rows[:-1] if is_ordered and (stop <= size).all() else None
 
 
 def build_index(archive: Path) -> Index:
@@ -85,9 +102,11 @@ def read_entry(archive: Path, row: NDArray[np.int64]) -> tuple[str, bytes]:
 
     Raises:
         CorruptArchiveError: there is no entry there: the archive has changed.
+        TooLargeError: the entry is beyond the limit of an image's file.
         FileNotFoundError: the archive is gone.
     """
     start, data, stop = (int(value) for value in row)
+    check_bytes(stop - start, MAX_ARRAY_BYTES, f"an image in {archive}")
     try:
         with archive.open("rb", buffering=0) as file:
             chunk = os.pread(file.fileno(), stop - start, start)

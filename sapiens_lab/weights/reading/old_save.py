@@ -32,7 +32,7 @@ def read_old_save(region: Region) -> Any:
         DamagedError: it is cut off or no pickle.
         RefusedError: it is a pickle, but not of torch.
     """
-    content = region.bytes(0, min(region.size, MAX_SMALL_RECORD))
+    content = region.read(0, min(region.size, MAX_SMALL_RECORD))
     dtypes: dict[str, torch.dtype] = {}
 
     def expect(pid: Any) -> Storage:
@@ -78,7 +78,7 @@ def _read_storages(
     """Return what follows the pickles: for every key a number of values and their bytes."""
     storages = {}
     for key in keys:
-        (count,) = struct.unpack("<q", region.bytes(position, 8))
+        (count,) = struct.unpack("<q", region.read(position, 8))
         dtype = dtypes[key]
         part = region.part(position + 8, count * dtype.itemsize)
         storages[key] = part.storage(alignment=dtype.itemsize)

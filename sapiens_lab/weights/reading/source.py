@@ -5,8 +5,10 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 _BLOCK = 1 << 24
@@ -55,7 +57,7 @@ class Region:
             raise DamagedError("it ends too early")
         return Region(self.descriptor, self.view, self.start + start, size, self.is_mapped)
 
-    def bytes(self, start: int = 0, size: int | None = None) -> memoryview:
+    def read(self, start: int = 0, size: int | None = None) -> memoryview:
         """Return bytes without a copy.
 
         Raises:
@@ -66,20 +68,31 @@ class Region:
 
     def crc(self) -> int:
         """Return the CRC-32 of all bytes."""
-        value, position, end = 0, self.start, self.start + self.size
-        while position < end:
-            block = os.pread(self.descriptor, min(_BLOCK, end - position), position)
-            if not block:
-                raise DamagedError("it became shorter while it was read")
+        value = 0
+        for _, block in self._blocks():
             value = zlib.crc32(block, value)
-            position += len(block)
         return value
 
     def storage(self, *, alignment: int = 1) -> torch.UntypedStorage:
         """Return the bytes as a tensor's storage, copied only if they are not aligned."""
-        if not self.size:
-            return torch.empty(0, dtype=torch.uint8).untyped_storage()
-        flat = torch.frombuffer(self.view, dtype=torch.uint8, count=self.size, offset=self.start)
-        if not self.is_mapped or self.start % alignment:
-            flat = flat.clone()
+        if self.is_mapped and self.size and not self.start % alignment:
+            flat = torch.frombuffer(
+                self.view, dtype=torch.uint8, count=self.size, offset=self.start
+            )
+        else:
+            flat = torch.empty(self.size, dtype=torch.uint8)
+            target = flat.numpy()
+            for position, block in self._blocks():
+                target[position : position + len(block)] = np.frombuffer(block, np.uint8)
         return flat.untyped_storage()
+
+    def _blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Read from the file: pages of the map that are touched count as memory."""
+        position = 0
+        while position < self.size:
+            size = min(_BLOCK, self.size - position)
+            block = os.pread(self.descriptor, size, self.start + position)
+            if not block:
+                raise DamagedError("it became shorter while it was read")
+            yield position, block
+            position += len(block)

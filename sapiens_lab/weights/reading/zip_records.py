@@ -51,7 +51,7 @@ class Archive:
     def __init__(self, region: Region) -> None:
         self._region = region
         count, start, size = _find_directory(region)
-        directory = bytes(region.bytes(start, size))
+        directory = bytes(region.read(start, size))
         self._records: dict[str, Record] = {}
         folded: dict[str, str] = {}
         for record in _entries(directory, count):
@@ -102,10 +102,10 @@ class Archive:
         if max(record.size, record.full_size) > limit:
             raise RefusedError(f"its record {name!r} has more than {limit >> 20} MB")
         if not record.is_deflated:
-            return self.region(name).bytes()
+            return self.region(name).read()
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         content = inflater.decompress(
-            self._region.bytes(self._starts[name], record.size), record.full_size + 1
+            self._region.read(self._starts[name], record.size), record.full_size + 1
         )
         if len(content) != record.full_size or not inflater.eof:
             raise DamagedError(f"its record {name!r} has another size than the archive says")
@@ -138,15 +138,15 @@ def _find_directory(region: Region) -> tuple[int, int, int]:
     end = region.size - _END.size
     if end < 0:
         raise DamagedError("it is too short for a zip archive")
-    mark, disk, first, here, count, size, start, comment = _END.unpack(region.bytes(end, _END.size))
+    mark, disk, first, here, count, size, start, comment = _END.unpack(region.read(end, _END.size))
     if mark != b"PK\5\6" or comment:
         raise DamagedError("the end of the zip archive is missing")
     if (disk, first) != (0, 0) or here != count:
         raise RefusedError("it is a part of a zip archive of several disks")
     place = end - _LOCATOR.size
-    if place >= 0 and bytes(region.bytes(place, 4)) == b"PK\6\7":
-        _, disk, where, disks = _LOCATOR.unpack(region.bytes(place, _LOCATOR.size))
-        fields = _END64.unpack(region.bytes(where, _END64.size))
+    if place >= 0 and bytes(region.read(place, 4)) == b"PK\6\7":
+        _, disk, where, disks = _LOCATOR.unpack(region.read(place, _LOCATOR.size))
+        fields = _END64.unpack(region.read(where, _END64.size))
         if fields[0] != b"PK\6\6" or where + _END64.size != place or disk or disks != 1:
             raise DamagedError("the end of the zip archive is damaged")
         short = (count, size, start)
@@ -232,9 +232,9 @@ def _long_sizes(extra: bytes, *values: int) -> tuple[int, int, int]:
 def _local_size(region: Region, record: Record) -> int:
     """Return the size of a record's own header, which must agree with the table of contents."""
     mark, _, _, method, _, _, _, _, _, name_size, extra_size = _LOCAL.unpack(
-        region.bytes(record.header, _LOCAL.size)
+        region.read(record.header, _LOCAL.size)
     )
-    name = bytes(region.bytes(record.header + _LOCAL.size, name_size))
+    name = bytes(region.read(record.header + _LOCAL.size, name_size))
     expected = _DEFLATED if record.is_deflated else _STORED
     if mark != b"PK\3\4" or name != record.name.encode() or method != expected:
         raise RefusedError(f"the two headers of its record {record.name!r} contradict each other")

@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -112,3 +113,30 @@ def test_a_folder_that_cannot_be_written_to_sends_the_table_to_the_cache(
     written = table.stat().st_mtime_ns
     assert len(load_index(path)) == 1
     assert table.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"PK\5\6" + bytes(18),
+        b"x" * 500,
+        np.zeros((2, 3), np.float32),
+        np.zeros((0, 3), np.int64),
+        np.zeros(3, np.int64),
+        np.array([[0, 512, 1 << 40], [-1, -1, -1]]),
+        np.array([[-512, 0, 512], [-1, -1, -1]]),
+        np.array([[1024, 512, 0], [-1, -1, -1]]),
+        np.array([[0, 512, 1024], [-1, -1, -1]], object),
+    ],
+)
+def test_a_table_that_does_not_fit_is_made_again(tmp_path: Path, content: Any) -> None:
+    path = pack(tmp_path / "a.tar", {"a.jpg": b"x"})
+    table = tmp_path / "a.tar.index.npy"
+    if isinstance(content, np.ndarray):
+        np.save(table, np.where(content == -1, path.stat().st_size, content), allow_pickle=True)
+    else:
+        table.write_bytes(content)
+    rows = load_index(path)
+    assert read_entry(path, rows[0]) == ("a.jpg", b"x")
