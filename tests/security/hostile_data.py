@@ -21,7 +21,8 @@ from tests.security.zips import zeros_deflated
 
 # Strange, but within the limits: some readers take them.
 _READ = {
-    "bomb_behind_a_small_header.png", "claims_60_million.jpg", "next_page_is_itself.tif",
+    "bomb_behind_a_small_header.png", "chunk_of_2_gb.png", "claims_60_million.jpg",
+    "next_page_is_itself.tif",
     "strip_beyond.tif", "strip_is_short.tif", "many_frames.gif", "largest_of_16_bits.png",
 }  # fmt: skip
 
