@@ -166,7 +166,7 @@ def check_room(path: Path, needed: int) -> None:
             f"free, so {size(needed - free)} are missing. What was there before is unchanged",
             errno.ENOSPC,
         )
-    limit = _file_limit()
+    limit = file_limit()
     if limit is not None and needed > limit:
         raise WriteError(
             f"{path} cannot be written: {size(needed)} are needed, {size(needed - limit)} more "
@@ -223,7 +223,8 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _file_limit() -> int | None:
+def file_limit() -> int | None:
+    """Return how large a file may be here (``ulimit -f``) [bytes]."""
     if sys.platform == "win32":
         return None
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -266,5 +267,5 @@ def _is_full(path: Path, expected: int, written: int) -> bool:
     """Return whether the rest of a file has no room: not every writer says what went wrong."""
     if expected <= written:
         return False
-    limit = _file_limit()
+    limit = file_limit()
     return free_bytes(path) < expected - written or (limit is not None and expected > limit)

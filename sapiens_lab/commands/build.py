@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from sapiens_lab import signals
 from sapiens_lab.commands import trust
+from sapiens_lab.commands.claim import is_main_process, own
 from sapiens_lab.commands.summary import print_config, print_summary
 from sapiens_lab.limits import set_limit_scale
 from sapiens_lab.training import runs
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
 log = logging.getLogger(__name__)
+
+_GRACE_S = 10.0  # how long the processes of a run may take to end
 
 
 def build(config: DictConfig) -> tuple[Any, Any, Any]:
@@ -32,15 +38,11 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
     from sapiens_lab.training.malloc import keep_freed_memory
 
     _check_sweep(config)
-    main_process = _is_main_process()
+    main_process = is_main_process()
     if config.limit_scale is not None:
         set_limit_scale(config.limit_scale)
     if main_process:
-        overrides_file = run_folder() / runs.OVERRIDES_FILE
-        is_new = not overrides_file.exists()
-        runs.record_run(config, run_folder(), HydraConfig.get().overrides.task)
-        if is_new:
-            trust.sign_run(overrides_file)
+        _record(config, run_folder())
     silence()
     L.seed_everything(config.seed, workers=True, verbose=False)
     datamodule = instantiate(config.data, _convert_="all")
@@ -71,13 +73,28 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
 
 @contextlib.contextmanager
 def passing_interrupts(trainer: Any) -> Iterator[None]:
-    """Pass Ctrl-C on, which Lightning answers by ending the process with status 1."""
+    """Pass signals on, which Lightning answers by ending the process with status 1 or 0."""
     try:
         yield
-    except SystemExit:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
+    except BaseException as error:
+        _end_processes(getattr(trainer.strategy.launcher, "procs", []))
+        number = signals.requested()
+        if number is None and isinstance(error, SystemExit) and trainer.interrupted:
+            number = signal.SIGINT
+        if number is not None:  # whatever else failed on the way out is of no interest
+            raise signals.Stopped(number) from None
         raise
+
+
+def _end_processes(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End the processes of a run on several devices."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _introduction(config: DictConfig, model: Any) -> Callback:
@@ -111,11 +128,14 @@ def _check_sweep(config: DictConfig) -> None:
         )
 
 
-def _is_main_process() -> bool:
-    """Tell the process that a user started from those that the launcher added to it."""
-    from lightning.pytorch.utilities import rank_zero_only
-
-    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
+def _record(config: DictConfig, folder: Path) -> None:
+    is_continued = config.resume is not None and (folder / runs.OVERRIDES_FILE).exists()
+    if not is_continued:
+        runs.claim_run(folder, HydraConfig.get().overrides.task)
+    own(folder)
+    if not is_continued:
+        trust.sign_run(folder / runs.OVERRIDES_FILE)
+        runs.record_run(config, folder)
 
 
 def run_folder() -> Path:
@@ -134,5 +154,6 @@ def silence() -> None:
         ".*module\\(s\\) in eval mode at the start of training.*",  # frozen blocks are meant to be
         ".*your dataloader is not resumable.*",  # our DataModule is, see its state_dict
         ".*Checkpoint directory .* exists and is not empty.*",  # a continued run's own
+        ".*sync_dist=True.*",  # what the learner logs is already of all processes
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import click
 
+from sapiens_lab import signals
 from sapiens_lab.atomic import write_text
 
 # What a user or a disk causes: the message says what to do, so a trace would only hide it.
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, as shells have it
 
 
 @contextmanager
 def reported(
     *,
-    interrupted: str = "stopped",
+    interrupted: str | Callable[[], str] = "stopped",
     run_folder: Callable[[], Path | None] | None = None,
 ) -> Iterator[None]:
     """Turn an exception into a message and an exit status; serves as a decorator as well.
@@ -30,17 +30,21 @@ def reported(
     ``HYDRA_FULL_ERROR=1`` or ``SAPIENS_TRACE=1`` it is printed.
 
     Args:
-        interrupted: what to print after Ctrl-C.
+        interrupted: what to print after Ctrl-C, SIGTERM or SIGHUP, or what tells it.
         run_folder: tells the folder of the run, once there is one.
 
     Raises:
-        SystemExit: with status 1 after a user's mistake, 130 after Ctrl-C.
+        SystemExit: with status 1 after a user's mistake; 130 after Ctrl-C, 143 after SIGTERM and
+            129 after SIGHUP, as shells have it.
     """
     try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(interrupted)
-        raise SystemExit(INTERRUPTED) from None
+        with signals.handled():
+            yield
+    except KeyboardInterrupt as stopped:
+        with suppress(OSError):  # the terminal may be gone
+            click.echo(interrupted if isinstance(interrupted, str) else interrupted())
+        stopped = stopped if isinstance(stopped, signals.Stopped) else signals.Stopped()
+        raise SystemExit(stopped.exit_status) from None
     except BrokenPipeError:
         raise  # the reader of a pipe went away, which click answers
     except Exception as error:

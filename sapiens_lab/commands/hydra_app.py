@@ -25,11 +25,12 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab.commands import suggestions, trust
-from sapiens_lab.commands.build import run_folder
+from sapiens_lab.commands.claim import own_folder, release
 from sapiens_lab.commands.errors import reported
 from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.training import runs
 
+_PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _EVALUATE_FOLDER = "${output_root}/${experiment_name}/${now:%Y-%m-%d_%H-%M-%S}_evaluate"
 
@@ -53,7 +54,7 @@ def run_app(
     overrides: Sequence[str],
     main: Callable[[DictConfig], float | None],
     *,
-    interrupted: str = "stopped",
+    interrupted: str | Callable[[], str] = "stopped",
 ) -> None:
     """Let Hydra compose the config (or several, with ``-m``) and run ``main`` on each.
 
@@ -74,8 +75,9 @@ def run_app(
         words = complete_overrides(command, overrides)
 
         def entry(config: DictConfig) -> float | None:
+            release()
             # Lightning starts further processes with the same command line and environment.
-            report = reported(interrupted=interrupted, run_folder=run_folder)
+            report = reported(interrupted=interrupted, run_folder=own_folder)
             with _argv(*program, *words), _environment(_FULL_ERROR, full_error), report:
                 return main(config)
 
@@ -110,6 +112,8 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         checkpoint = None
     else:
         checkpoint = runs.existing_checkpoint(command.value, Path(value))
+        if command is Command.TRAIN:
+            runs.check_state(checkpoint)
     if command is Command.EVALUATE:  # first, so that a folder which the user names wins
         others = [f"hydra.run.dir={_EVALUATE_FOLDER}", *others]
     if checkpoint is None:
@@ -122,8 +126,23 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         [config_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])],
         is_trusted=any(word.lower() == "trust_run=true" for word in typed),
     )
+    if command is Command.EVALUATE:
+        recorded = _in_one_process(recorded, others)
     words = runs.merge_overrides(recorded, others)
     return [*options, *words, f"{command.value}='{checkpoint}'"]
+
+
+def _in_one_process(recorded: Sequence[str], typed: Sequence[str]) -> list[str]:
+    """Leave out what lets a run train in several processes, unless the user asks for it again."""
+    if any(runs.override_key(word).split(".")[0] == "trainer" for word in typed):
+        return list(recorded)
+    kept = [
+        word for word in recorded
+        if runs.override_key(word) not in _PROCESSES and word != "trainer=ddp"
+    ]  # fmt: skip
+    if len(kept) != len(recorded):
+        click.echo("measured in one process; trainer=ddp trainer.devices=N takes several")
+    return kept
 
 
 def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) -> Path | None:
@@ -137,15 +156,16 @@ def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) 
         return runs.existing_checkpoint(command.value, Path(value))
     chosen = config.hydra.runtime.choices.experiment
     folder = Path(config.output_root, chosen)
-    name = "last.ckpt" if command is Command.TRAIN else "best.ckpt"
-    found = runs.latest_checkpoint(folder, name)
-    if found is None and command is Command.EVALUATE:
+    if command is Command.TRAIN:
+        return runs.latest_state(folder)  # a pre-empted job's first start says resume=auto too
+    found = runs.latest_checkpoint(folder, "best.ckpt")
+    if found is None:
         raise FileNotFoundError(
             f"no run of {chosen!r} with a best checkpoint below {folder}. Train one first "
             f"(`python train.py experiment={chosen}`), or name a file with `ckpt_path=PATH` or "
             "`weights=PATH`"
         )
-    return found  # a pre-empted job's first start says resume=auto too
+    return found
 
 
 # ---- composing -----------------------------------------------------------------------------------

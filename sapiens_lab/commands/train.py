@@ -9,10 +9,6 @@ import click
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-INTERRUPTED = (
-    "stopped; checkpoints/last.ckpt of the run is whole, and `resume=auto` continues from there"
-)
-
 
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
@@ -23,7 +19,7 @@ def train(overrides: tuple[str, ...]) -> None:
     """Train a model: sapiens train experiment=pose/coco17 data.root=FOLDER"""
     from sapiens_lab.commands.hydra_app import Command, run_app
 
-    run_app(Command.TRAIN, overrides, fit, interrupted=INTERRUPTED)
+    run_app(Command.TRAIN, overrides, fit, interrupted=_interrupted)
 
 
 def fit(config: DictConfig) -> float | None:
@@ -33,9 +29,23 @@ def fit(config: DictConfig) -> float | None:
 
     if config.resume == "auto":
         raise ValueError("`resume=auto` works on the command line only, not in a config file")
+    if config.ckpt_path is not None:
+        raise ValueError(
+            f"ckpt_path={config.ckpt_path} is for `evaluate`. To train, `resume=PATH` continues a "
+            "run and `weights=PATH` starts from its weights"
+        )
     learner, datamodule, trainer = build(config)
     refuse_empty_training(trainer)
     with passing_interrupts(trainer):
         trainer.fit(learner, datamodule=datamodule, ckpt_path=config.resume, weights_only=True)
     scores = [getattr(callback, "score", None) for callback in trainer.checkpoint_callbacks]
     return next((score for score in scores if score is not None), None)
+
+
+def _interrupted() -> str:
+    from sapiens_lab.commands.claim import own_folder
+
+    folder = own_folder()
+    if folder is None or not (folder / "checkpoints/last.ckpt").is_file():
+        return "stopped; nothing was trained yet"
+    return f"stopped; {folder}/checkpoints/last.ckpt is whole, and `resume=auto` continues there"

@@ -22,6 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from sapiens_lab.atomic import write_text
 from sapiens_lab.cache import cache_folder
 from sapiens_lab.limits import check_bytes, read_file
 
@@ -42,7 +43,7 @@ def sign_run(overrides_file: Path) -> None:
     """Mark a run as this user's own; without a cache that can be written, it stays unmarked."""
     if key := _user_key(create=True):
         signature = hmac.new(key, overrides_file.read_bytes(), hashlib.sha256).hexdigest()
-        overrides_file.with_name(SIGNATURE_FILE).write_text(signature)
+        write_text(overrides_file.with_name(SIGNATURE_FILE), signature)
 
 
 def recorded_words(overrides_file: Path, configs: Iterable[Path], *, is_trusted: bool) -> list[str]:

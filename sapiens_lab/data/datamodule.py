@@ -15,6 +15,7 @@ from sapiens_lab.data.dataset import Dataset, DatasetFactory
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
+from sapiens_lab.signals import end_with_parent, stand_apart
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +168,7 @@ class DataModule(L.LightningDataModule):
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=collate,
+            worker_init_fn=_start_worker,
             # A last batch of another size would make one step of every epoch differ.
             drop_last=train and len(sampler) >= batch_size,
             pin_memory=bool(trainer and trainer.strategy.root_device.type == "cuda"),
@@ -181,6 +183,12 @@ class DataModule(L.LightningDataModule):
 def _chain(transforms: Mapping[str, Transform | None]) -> tuple[Transform, ...]:
     """Drop the steps that a config has switched off with ``null``."""
     return tuple(step for step in transforms.values() if step is not None)
+
+
+def _start_worker(_: int) -> None:
+    # A run that is asked to stop finishes its step, for which it needs its workers.
+    stand_apart()
+    end_with_parent()
 
 
 def _num_cores() -> int:

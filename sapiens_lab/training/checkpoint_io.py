@@ -1,23 +1,44 @@
-"""How Lightning reads checkpoints here: through our reader, which runs nothing."""
+"""How Lightning reads and writes checkpoints here: by a reader that runs nothing, and whole."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from sapiens_lab import atomic
 from sapiens_lab.weights.reading import read_content, stub_names
 
 _VERSION = "pytorch-lightning_version"
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Saves as Lightning does; loads tensors and plain containers only.
+    """Saves whole files, or leaves the earlier ones; loads tensors and plain containers only.
 
     A plugin of ``Trainer``, so that ``resume=``, ``ckpt_path=`` and whatever else Lightning loads
     come through here. ``torch.load`` is not used.
     """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint beside its target, and let it take the target's place.
+
+        Args:
+            checkpoint: tensors and plain containers.
+            path: of the file; an earlier one stays until the new one is whole and on the disk.
+            storage_options: not used.
+
+        Raises:
+            WriteError: there is no room or no permission; says how much room is missing.
+        """
+        path = Path(path)
+        atomic.remove_leftovers(path.parent)
+        with atomic.replacing(path, expected_bytes=num_bytes(checkpoint)) as file:
+            torch.save(checkpoint, file)
 
     def load_checkpoint(
         self,
@@ -51,3 +72,19 @@ class SafeCheckpointIO(TorchCheckpointIO):
                 f"alone can be used with weights={path}"
             )
         return content
+
+
+def num_bytes(content: Any) -> int:
+    """Return how many bytes the tensors of nested containers take, each storage once."""
+    storages: dict[int, int] = {}
+    rest = [content]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, torch.Tensor):
+            storage = item.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+        elif isinstance(item, Mapping):
+            rest += item.values()
+        elif isinstance(item, list | tuple):
+            rest += item
+    return sum(storages.values())

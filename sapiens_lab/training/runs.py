@@ -7,6 +7,7 @@ the user typing them again; what the user does type wins.
 
 from __future__ import annotations
 
+import logging
 import platform
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab import atomic
 
+log = logging.getLogger(__name__)
+
 OVERRIDES_FILE = "overrides.yaml"
 # Keys that name an earlier run, or trust one, are not repeated.
 _POINTERS = ("resume", "ckpt_path", "trust_run")
@@ -28,24 +31,26 @@ _PACKAGES = ("sapiens-lab", "torch", "torchvision", "lightning", "timm", "hydra-
 # ---- recording a run -----------------------------------------------------------------------------
 
 
-def record_run(config: DictConfig, folder: Path, overrides: Iterable[str]) -> None:
-    """Write config, overrides and environment into a new run's folder.
+def claim_run(folder: Path, overrides: Iterable[str]) -> None:
+    """Write the overrides into a new run's folder, which makes it this run's.
 
     Raises:
         FileExistsError: the folder holds another run, which would be mixed with this one.
+        WriteError: there is no room or no permission.
     """
-    resuming = config.get("resume") is not None
-    if (folder / OVERRIDES_FILE).exists():
-        if resuming:
-            return
+    kept = [word for word in overrides if override_key(word) not in _POINTERS]
+    try:
+        atomic.create(folder / OVERRIDES_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)).encode())
+    except FileExistsError:
         raise FileExistsError(
             f"{folder} already holds a run. Continue it with `resume=auto`, or give this one "
             "another folder with `hydra.run.dir=PATH`"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = [word for word in overrides if override_key(word) not in _POINTERS]
+        ) from None
+
+
+def record_run(config: DictConfig, folder: Path) -> None:
+    """Write config and environment into a run's folder."""
     atomic.write_text(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
-    atomic.write_text(folder / OVERRIDES_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)))
     atomic.write_text(folder / "environment.txt", environment())
 
 
@@ -93,8 +98,64 @@ def existing_checkpoint(key: str, path: Path) -> Path:
 def latest_checkpoint(experiment: Path, name: str) -> Path | None:
     """Return the newest ``*/checkpoints/<name>`` below an experiment's folder."""
     found = experiment.glob(f"*/checkpoints/{name}")
-    latest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    latest = max(found, key=_time, default=None)
     return None if latest is None else latest.resolve()
+
+
+def latest_state(experiment: Path) -> Path | None:
+    """Return the newest whole checkpoint of an experiment's latest run that can be continued.
+
+    Checkpoints that are skipped are named, with the reason. A run that was killed before its first
+    state was saved is begun again.
+
+    Raises:
+        ValueError: that run's states are all damaged.
+    """
+    newest = latest_checkpoint(experiment, "*.ckpt")
+    if newest is None:
+        return None
+    found = sorted(newest.parent.glob("*.ckpt"), key=_time, reverse=True)
+    found.sort(key=lambda path: path.name != "last.ckpt")
+    is_damaged = False
+    for path in found:
+        try:
+            check_state(path)
+            return path.resolve()
+        except WeightsOnlyError as error:
+            log.warning("skipped: %s", error)
+        except ValueError as error:
+            is_damaged = True
+            log.warning("skipped: %s", error)
+    if is_damaged:
+        raise ValueError(
+            f"no checkpoint of {newest.parent.parent} can be continued, for the reasons above. "
+            "Start from its weights (`weights=PATH`), or delete its folder to begin again"
+        )
+    return None
+
+
+class WeightsOnlyError(ValueError):
+    """A file of weights was given where the state of a run is needed."""
+
+
+def check_state(path: Path) -> None:
+    """Read a checkpoint once, to refuse what cannot be continued before anything is built.
+
+    Raises:
+        ValueError: it is damaged.
+        WeightsOnlyError: it holds weights and no state of a run.
+    """
+    from sapiens_lab.weights.reading import read_content
+
+    content = read_content(path)
+    if not isinstance(content, dict) or "optimizer_states" not in content:
+        raise WeightsOnlyError(
+            f"{path} holds weights and no state of a run: start from it with weights={path}"
+        )
+
+
+def _time(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 # ---- overrides -----------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_an_interrupted_run_continues_with_the_same_losses(
             f"+callbacks.cut.step={step}",
         )
     assert stopped.value.code == 130
-    assert "`resume=auto` continues from there" in capsys.readouterr().out
+    assert "`resume=auto` continues there" in capsys.readouterr().out
     cut = commands.runs("cut")[0]
     assert (cut / "checkpoints/last.ckpt").is_file()
     commands.train(f"resume={cut}/checkpoints/last.ckpt", "~callbacks.cut", tiny=False)

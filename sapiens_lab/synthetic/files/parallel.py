@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 
 import cv2
+
+from sapiens_lab.signals import end_with_parent, stand_apart
 
 _AHEAD = 2  # indices handed to a process before it asks for them
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -64,7 +65,8 @@ def _start(work: Callable[[int], None]) -> None:
     global _work
     _work = work
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    stand_apart()
+    end_with_parent()
 
 
 def _work_on(index: int) -> None:

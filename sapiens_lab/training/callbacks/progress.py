@@ -42,6 +42,7 @@ class EpochLine(Callback):
         self._first_epoch = 0
         self._samples = 0
         self._rate = 0.0
+        self._has_trained = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock of the run."""
@@ -60,9 +61,20 @@ class EpochLine(Callback):
         batch_idx: int,
     ) -> None:
         """Count samples and show the rate on the progress bar."""
+        self._has_trained = True
         self._samples += len(batch) * trainer.world_size
         self._rate = self._samples / (time.perf_counter() - self._epoch_began)
         pl_module.log("samples_per_s", self._rate, prog_bar=True, batch_size=1)
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say so where a finished run was continued."""
+        if not self._has_trained:
+            self._console.print(
+                f"this run was finished: {trainer.current_epoch} epochs, {trainer.global_step} "
+                "steps. A higher trainer.max_epochs trains on",
+                soft_wrap=True,
+            )
 
     @rank_zero_only
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

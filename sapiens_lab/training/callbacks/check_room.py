@@ -1,0 +1,82 @@
+"""Whether the disk has room for what a run will keep."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
+
+from sapiens_lab.atomic import WriteError, file_limit, free_bytes, size
+from sapiens_lab.training.learner import Learner
+
+log = logging.getLogger(__name__)
+
+
+class CheckRoom(Callback):
+    """Before training, estimate the room for checkpoints and the export; refuse too little.
+
+    A checkpoint to continue from holds the parameters and the two moments of those that are
+    trained; one of weights holds the parameters. One more of each exists while it is replaced.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, *, folder: str) -> None:
+        self.folder = Path(folder)
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say what is needed.
+
+        Raises:
+            WriteError: the disk has less.
+        """
+        assert isinstance(pl_module, Learner)
+        needed = estimate(pl_module.model, trainer.checkpoint_callbacks)
+        largest = weights_bytes(pl_module.model) + moments_bytes(pl_module.model)
+        if (limit := file_limit()) is not None and largest > limit:
+            raise WriteError(
+                f"a checkpoint of this run needs about {size(largest)} and a file may have "
+                f"{size(limit)} here, so {size(largest - limit)} are missing: raise `ulimit -f`",
+                errno.EFBIG,
+            )
+        there = sum(path.stat().st_size for path in self.folder.rglob("*.ckpt"))  # are replaced
+        free = free_bytes(self.folder)
+        if needed - there > free:
+            raise WriteError(
+                f"the checkpoints of this run need about {size(needed)} and the disk of "
+                f"{self.folder} has {size(free)} free, so {size(needed - there - free)} are "
+                "missing. Free some, choose another disk (output_root=PATH) or keep fewer "
+                "(callbacks.best.save_top_k); callbacks.check_room=null tries all the same",
+                errno.ENOSPC,
+            )
+        log.info("checkpoints and export: about %s; %s are free", size(needed), size(free))
+
+
+def estimate(model: nn.Module, checkpoints: Iterable[Callback]) -> int:
+    """Return about how many bytes the checkpoints and the export of a run take."""
+    weights, moments = weights_bytes(model), moments_bytes(model)
+    total = weights  # the export
+    for callback in checkpoints:
+        if isinstance(callback, ModelCheckpoint):
+            kept = max(1, callback.save_top_k)
+            each = weights if callback.save_weights_only else weights + moments
+            total += (kept + 1) * each
+    return total
+
+
+def weights_bytes(model: nn.Module) -> int:
+    """Return the size of a file of the model's weights."""
+    return sum(int(tensor.nbytes) for tensor in model.state_dict().values())
+
+
+def moments_bytes(model: nn.Module) -> int:
+    """Return the size of the two moments that AdamW keeps of what is trained."""
+    return 2 * sum(int(p.nbytes) for p in model.parameters() if p.requires_grad)
