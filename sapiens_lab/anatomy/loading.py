@@ -20,7 +20,8 @@ import yaml
 from numpy.typing import NDArray
 
 from sapiens_lab.anatomy import sides
-from sapiens_lab.limits import MAX_JSON_BYTES, MAX_YAML_BYTES, read_file
+from sapiens_lab.anatomy.yaml_files import read_yaml
+from sapiens_lab.limits import MAX_JSON_BYTES, read_file
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Kind:
     key: str  # of the list of entries
     keys: frozenset[str]  # that a file may have beside ``name``, ``flip_pairs`` and the list
     entry_keys: frozenset[str]  # that an entry may have beside ``name``
-    from_coco: Callable[[Path, Sequence[Mapping[str, Any]]], dict[str, Any]]  # categories -> YAML
+    from_coco: Callable[[Path, Mapping[str, Any]], dict[str, Any]]  # a COCO file -> YAML
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,31 @@ class Document:
         """
         return index_of(name, self.names, source=self.source, entry=self.kind.entry)
 
+    def pairs(self, key: str, *, most: int = 2) -> list[list[Any]]:
+        """Return a list of lists of two names, or up to ``most`` entries.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        given = self.data.get(key) or []
+        if not isinstance(given, list) or any(
+            not isinstance(pair, list) or not 2 <= len(pair) <= most for pair in given
+        ):
+            raise self.error(
+                f"`{key}` must be a list of pairs of {self.kind.entry}s, [[a, b], ...]"
+            )
+        return given
+
+    def number(self, value: Any, what: str) -> float:
+        """Return a finite number.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise self.error(f"{what} must be a number, not {value!r}")
+        return float(value)
+
     def error(self, message: str) -> ValueError:
         """Return an error that names the file."""
         return ValueError(f"{self.source}: {message}")
@@ -90,10 +116,14 @@ def load(source: str, kind: Kind) -> Document:
             + (f"; did you mean {' or '.join(near)}?" if near else "")
         )
     if path.suffix != ".json":
-        return _check(_read_yaml(path), source, kind)
+        return _check(read_yaml(path), source, kind)
     content = read_json(path)
-    categories = content.get("categories", []) if isinstance(content, dict) else []
-    return _check(kind.from_coco(path, categories), source, kind)
+    categories = content.get("categories") if isinstance(content, dict) else None
+    if not isinstance(categories or [], list) or any(
+        not isinstance(category, dict) or "name" not in category for category in categories or []
+    ):
+        raise ValueError(f"{source}: `categories` is no list of dictionaries with a name each")
+    return _check(kind.from_coco(path, content if isinstance(content, dict) else {}), source, kind)
 
 
 def read_json(path: Path) -> Any:
@@ -150,7 +180,7 @@ def flip_indices(document: Document, *, needs_pairs: bool) -> NDArray[np.int64] 
     """
     given = document.data.get("flip_pairs")
     if given is not None:
-        pairs = [(document.index(a), document.index(b)) for a, b in given]
+        pairs = [(document.index(a), document.index(b)) for a, b in document.pairs("flip_pairs")]
     else:
         names = document.names
         pairs = sides.infer_pairs(names)
@@ -181,20 +211,16 @@ def _find_fault(names: Sequence[str], pairs: Sequence[tuple[int, int]], needs_pa
     return "the names have no left/right pairs" if needs_pairs and not pairs else ""
 
 
-def _read_yaml(path: Path) -> Any:
-    content = read_file(path, MAX_YAML_BYTES)
-    try:
-        return yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
-
-
 def _check(data: Any, source: str, kind: Kind) -> Document:
     if not isinstance(data, Mapping) or not data.get(kind.key):
         raise ValueError(f"{source}: a {kind.title} needs a list `{kind.key}` of names")
+    if not isinstance(data[kind.key], list):
+        found = type(data[kind.key]).__name__
+        raise ValueError(f"{source}: `{kind.key}` must be a list of names, it is a {found}")
     known = kind.keys | {"name", "flip_pairs", kind.key}
     if unknown := set(data) - known:
-        raise ValueError(f"{source}: unknown {sorted(unknown)}; a {kind.title} has {sorted(known)}")
+        shown = sorted(map(str, unknown))
+        raise ValueError(f"{source}: unknown {shown}; a {kind.title} has {sorted(known)}")
     entries = [_entry(item, source, kind) for item in data[kind.key]]
     names = [entry["name"] for entry in entries]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -205,7 +231,8 @@ def _check(data: Any, source: str, kind: Kind) -> Document:
 def _entry(item: Any, source: str, kind: Kind) -> dict[str, Any]:
     entry = dict(item) if isinstance(item, Mapping) else {"name": item}
     known = kind.entry_keys | {"name"}
-    if "name" not in entry or (unknown := set(entry) - known):
-        wrong = "has no name" if "name" not in entry else f"has unknown {sorted(unknown)}"
+    unknown = sorted(map(str, set(entry) - known))
+    if not isinstance(entry.get("name"), str | int | float) or unknown:
+        wrong = f"has unknown {unknown}" if unknown else "has no name"
         raise ValueError(f"{source}: {kind.entry} {item} {wrong}; known are {sorted(known)}")
     return {**entry, "name": str(entry["name"])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -111,10 +111,13 @@ def _load(source: str) -> Parts:
     )
 
 
-def _from_coco(path: Path, categories: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _from_coco(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the categories of a COCO file, in the order of their ids, into the YAML's form."""
+    categories = content.get("categories") or []
     if not categories:
         raise ValueError(f"{path}: not a COCO file with `categories`, so it names no classes")
+    if any(not isinstance(c.get("id"), int) for c in categories):
+        raise ValueError(f"{path}: each of its categories needs an id that is a number")
     names = [str(c["name"]) for c in sorted(categories, key=lambda c: c["id"])]
     others = [name for name in names if name.lower() != "background"]
     return {"name": path.stem, "classes": ["background", *others]}
@@ -141,7 +144,7 @@ def _colors(document: Document) -> NDArray[np.uint8]:
 def _weights(document: Document) -> NDArray[np.float64] | None:
     if not any("weight" in entry for entry in document.entries):
         return None
-    weights = np.array([float(entry.get("weight", 1)) for entry in document.entries])
+    weights = np.array([document.number(e.get("weight", 1), "weight") for e in document.entries])
     if not (weights >= 0).all():
         raise document.error(f"weights must not be negative: {weights.tolist()}")
     return weights
@@ -150,6 +153,10 @@ def _weights(document: Document) -> NDArray[np.float64] | None:
 def _lookup(document: Document) -> tuple[NDArray[np.uint8], dict[str, int]]:
     """Return what values and names in annotation files become."""
     data, names = document.data, document.names
+    if not isinstance(data.get("merge") or {}, Mapping):
+        raise document.error("`merge` must be a table, {value in files: class}")
+    if not isinstance(data.get("ignore") or [], list):
+        raise document.error("`ignore` must be a list of values in files")
     targets = {
         data.get("ignore_index", IGNORED): IGNORED,
         **{raw: _class_id(goal, document) for raw, goal in (data.get("merge") or {}).items()},
@@ -163,7 +170,7 @@ def _lookup(document: Document) -> tuple[NDArray[np.uint8], dict[str, int]]:
             if raw not in names:
                 continue
         value = names.index(raw) if isinstance(raw, str) else raw
-        if not isinstance(value, int) or not 0 <= value <= 255:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 255:
             raise document.error(f"{raw!r} is no value of a label file; those are 0..255")
         lookup[value] = goal
     return lookup, merged_names

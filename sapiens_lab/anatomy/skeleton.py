@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from sapiens_lab.anatomy import sides
 from sapiens_lab.anatomy.loading import Document, Kind, flip_indices, index_of, load, parse_color
+
+log = logging.getLogger(__name__)
 
 # Falloff of a keypoint whose annotation spread is unknown: between those of the eye (0.025)
 # and the hip (0.107) in COCO. AP depends on it, so compare such runs by PCK too.
@@ -90,21 +93,70 @@ def _load(source: str) -> Skeleton:
     )
 
 
-def _from_coco(path: Path, categories: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _from_coco(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the keypoint category of a COCO file into the YAML's form."""
+    categories = content.get("categories") or []
     found = [c for c in categories if c.get("keypoints")]
     if not found:
-        raise ValueError(f"{path}: none of its {len(categories)} categories names keypoints")
-    if len({tuple(c["keypoints"]) for c in found}) > 1:
-        names = ", ".join(str(c.get("name")) for c in found)
+        return _numbered(path, content)
+    if wrong := [c for c in found if not isinstance(c["keypoints"], list)]:
+        kind = type(wrong[0]["keypoints"]).__name__
         raise ValueError(
-            f"{path}: the categories {names} have different keypoints; write the set that you "
+            f"{path}: the keypoints of category {wrong[0].get('name')!r} are a {kind}; a list of "
+            "names is needed"
+        )
+    if len({tuple(map(str, c["keypoints"])) for c in found}) > 1:
+        titles = ", ".join(str(c.get("name")) for c in found)
+        raise ValueError(
+            f"{path}: the categories {titles} have different keypoints; write the set that you "
             "want into a YAML and give it as `skeleton=`"
         )
     category = found[0]
-    names = category["keypoints"]
-    edges = [[names[a - 1], names[b - 1]] for a, b in category.get("skeleton", [])]  # 1-based
+    names = [str(name) for name in category["keypoints"]]
+    edges = _edges_of(path, category.get("skeleton") or [], names)
     return {"name": category.get("name", path.stem), "keypoints": names, "edges": edges}
+
+
+def _numbered(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbered points where a file names none but has some."""
+    annotations = content.get("annotations")
+    rows = annotations if isinstance(annotations, list) else []
+    counts = {
+        len(row["keypoints"])
+        for row in rows
+        if isinstance(row, dict) and isinstance(row.get("keypoints"), list) and row["keypoints"]
+    }
+    if len(counts) != 1 or (count := counts.pop()) % 3:
+        raise ValueError(
+            f"{path}: none of its {len(content.get('categories') or [])} categories names "
+            "keypoints, and its annotations do not have the same number each"
+        )
+    log.warning(
+        "%s: no category names its %d keypoints; they are numbered. Names and left/right pairs "
+        "can be given in a YAML, as skeleton=FILE", path, count // 3,
+    )  # fmt: skip
+    return {"name": path.stem, "keypoints": [str(i + 1) for i in range(count // 3)]}
+
+
+def _edges_of(path: Path, links: Any, names: Sequence[str]) -> list[list[str]]:
+    """Return pairs of names for links, which are numbers from 1; others are left out."""
+    pairs = [link for link in links if _is_link(link)] if isinstance(links, list) else []
+    start = 1
+    if any(0 in pair for pair in pairs) and all(max(pair) < len(names) for pair in pairs):
+        log.warning("%s: the links of its skeleton count from 0, COCO's from 1", path)
+        start = 0
+    good = [p for p in pairs if all(start <= n < start + len(names) for n in p)]
+    bad = [p for p in (links if isinstance(links, list) else [links]) if p not in good]
+    if bad:
+        log.warning(
+            "%s: %d links of its skeleton are left out, e.g. %s: they are no pairs of its %d "
+            "keypoints, counted from 1", path, len(bad), str(bad[0])[:40], len(names),
+        )  # fmt: skip
+    return [[names[a - start], names[b - start]] for a, b in good]
+
+
+def _is_link(link: Any) -> bool:
+    return isinstance(link, list) and len(link) == 2 and all(isinstance(n, int) for n in link)
 
 
 _KIND = Kind(
@@ -124,7 +176,10 @@ def _sigmas(document: Document) -> NDArray[np.float64]:
             f"{len(given)} sigmas for {count} keypoints; give one each, or a single number for all"
         )
     spread = given if isinstance(given, list) else [given] * count
-    values = [float(e.get("sigma", s)) for e, s in zip(document.entries, spread, strict=True)]
+    values = [
+        document.number(e.get("sigma", s), "sigma")
+        for e, s in zip(document.entries, spread, strict=True)
+    ]
     if min(values) <= 0:
         raise document.error("sigmas must be positive")
     return np.array(values)
@@ -135,7 +190,7 @@ def _edges(
 ) -> tuple[tuple[tuple[int, int], ...], list[Any]]:
     """Return edges and their colors; by default the color of an edge's second keypoint."""
     edges, edge_colors = [], []
-    for start, end, *color in document.data.get("edges") or []:
+    for start, end, *color in document.pairs("edges", most=3):
         edges.append((document.index(start), document.index(end)))
         edge_colors.append(color[0] if color else colors[edges[-1][1]])
     return tuple(edges), edge_colors
@@ -146,7 +201,7 @@ def _group(document: Document, key: str) -> dict[str, tuple[int, ...]]:
     groups: dict[str, list[int]] = {}
     for i, entry in enumerate(document.entries):
         if entry.get(key) is not None:
-            groups.setdefault(entry[key], []).append(i)
+            groups.setdefault(str(entry[key]), []).append(i)
     return {name: tuple(members) for name, members in groups.items()}
 
 

@@ -54,8 +54,20 @@ def read_labels(path: Path) -> NDArray[Any]:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, lossy or holds no integers.
     """
+    return _without_alpha(_read_stored(path), path)
+
+
+def _read_stored(path: Path) -> NDArray[Any]:
     is_array = path.suffix.lower() == ".npy"
-    values = _squeezed(_read_npy(path)) if is_array else _read_values(path)
+    return _squeezed(_read_npy(path)) if is_array else _read_values(path)
+
+
+def _without_alpha(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Return whole numbers ``(H, W)`` or ``(H, W, 3)``.
+
+    Raises:
+        ValueError: they are something else.
+    """
     if values.ndim == 3 and values.shape[2] in (2, 4):  # the last is alpha
         values = values[..., 0] if values.shape[2] == 2 else values[..., :3]
     if values.dtype == np.bool_:
@@ -71,13 +83,19 @@ def read_labels(path: Path) -> NDArray[Any]:
 def read_mask(path: Path) -> NDArray[np.bool_]:
     """Read where the person is, ``(H, W)``: not zero, or from mid-gray on in a lossy image.
 
+    An alpha channel that is not the same everywhere is the mask, as cut-out tools write it; colors
+    beside it then do not count.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged or no image.
     """
     if path.suffix.lower() in (".jpg", ".jpeg", ".webp"):
         return np.asarray(read_image(path).max(-1) > 127)
-    values = read_labels(path) != 0
+    stored = _read_stored(path)
+    if stored.ndim == 3 and stored.shape[2] in (2, 4) and np.ptp(stored[..., -1]):
+        return np.asarray(stored[..., -1] != 0)
+    values = _without_alpha(stored, path) != 0
     return np.asarray(values.any(-1) if values.ndim == 3 else values)
 
 

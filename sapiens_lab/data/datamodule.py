@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from sapiens_lab.data.checks.finding import OnError
 from sapiens_lab.data.dataset import Dataset, DatasetFactory
+from sapiens_lab.data.datasets.split_checks import check_splits
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
@@ -101,8 +102,9 @@ class DataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Build the datasets of a stage, so that what is wrong with them is said at once."""
-        for split in self._splits():
-            self.dataset(split)
+        built = [self.dataset(split) for split in self._splits()]
+        if len(built) == 2:
+            check_splits(*(dataset.image_paths() for dataset in built))
 
     def train_dataloader(self) -> DataLoader[Sample | Dropped]:
         """Return the shuffled, augmented training batches, continuing where a run stopped."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -53,6 +54,10 @@ class Dataset(Protocol):
         Called in one process only, and again in later runs: do what is missing.
         """
         return
+
+    def image_paths(self) -> Sequence[Path]:
+        """Return the images' files, each once or more, if they are files of their own."""
+        return ()
 
     def image_id(self, index: int) -> int:
         """Return the ``meta.image_id`` of a sample, without reading its files."""

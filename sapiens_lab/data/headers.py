@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 without DHT, JPG, DAC
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers without a length
-_SCAN, _END = 0xDA, 0xD9
+_SCAN, _END, _TABLES = 0xDA, 0xD9, 0xC4
+_ZEROS = bytes(32)
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in a scan, all others are data
 _MAX_CHUNKS = 1_000_000  # of a PNG; writers make one every 8 KB or more
 _TIFF_FORMS = {1: "B", 3: "H", 4: "I", 16: "Q"}
@@ -35,27 +37,59 @@ def has_jpeg_end(content: bytes) -> bool:
 
     The end of a thumbnail, which lies within a segment, does not count.
     """
+    return any(marker == _END for marker, _ in _segments(content))
+
+
+def has_zeroed_scan(content: bytes) -> bool:
+    """Return whether a sequential JPEG has zeros where a scan cannot have them.
+
+    Zeros are the shortest codes over and over. Only tables with codes of one bit, as encoders make
+    for flat images, let that be an image.
+    """
+    start = None
+    for marker, position in _segments(content):
+        if marker in _FRAMES and marker not in (0xC0, 0xC1):
+            return False  # progressive: whole scans may be zero
+        if marker == _TABLES and any(content[i + 1] for i in _tables(content, position)):
+            return False
+        if marker == _SCAN:
+            start = position
+    return start is not None and _ZEROS in content[start:]
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the markers of a JPEG and where their lengths stand, to the first that is broken."""
     position = 2
-    try:
-        while True:
-            if content[position] != 0xFF or content[position + 1] == 0xFF:
-                position += 1
-                continue
-            marker = content[position + 1]
-            if marker == _END:
-                return True
-            if marker in _ALONE:
-                position += 2
-                continue
-            (length,) = struct.unpack_from(">H", content, position + 2)
-            position += 2 + length
-            if marker == _SCAN:
-                found = _MARKER.search(content, position)
-                if found is None:
-                    return False
-                position = found.start()
-    except (struct.error, IndexError):
-        return False
+    while position + 1 < len(content):
+        marker = content[position + 1]
+        if content[position] != 0xFF or marker == 0xFF:
+            position += 1
+            continue
+        yield marker, position + 2
+        if marker == _END:
+            return
+        if marker in _ALONE:
+            position += 2
+            continue
+        if position + 4 > len(content):
+            return
+        (length,) = struct.unpack_from(">H", content, position + 2)
+        position += 2 + length
+        if marker == _SCAN:
+            found = _MARKER.search(content, position)
+            if found is None:
+                return
+            position = found.start()
+
+
+def _tables(content: bytes, position: int) -> Iterator[int]:
+    """Yield where the tables of AC coefficients begin in a segment of Huffman tables."""
+    (length,) = struct.unpack_from(">H", content, position)
+    place, end = position + 2, position + length
+    while place + 17 <= min(end, len(content)):
+        if content[place] >> 4:
+            yield place
+        place += 17 + sum(content[place + 1 : place + 17])
 
 
 def _png(content: bytes) -> tuple[int, int] | None:

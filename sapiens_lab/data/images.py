@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sapiens_lab.data.headers import has_jpeg_end, size_in_header
+from sapiens_lab.data.headers import has_jpeg_end, has_zeroed_scan, size_in_header
 from sapiens_lab.limits import MAX_ARRAY_BYTES, TooLargeError, check_pixels, read_file
 
 log = logging.getLogger(__name__)
@@ -178,6 +178,8 @@ def has_gaps(content: bytes, name: str | Path) -> bool:
     Raises:
         CorruptImageError: the file is truncated, damaged, not an image or too large.
     """
+    if has_zeroed_scan(content):
+        return True
     with tempfile.TemporaryFile() as said:
         try:
             kept = os.dup(2)

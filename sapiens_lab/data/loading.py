@@ -97,7 +97,11 @@ class TransformedDataset(TorchDataset[Sample | Dropped]):
             index = int(rng.integers(len(self)))
         if not self.redraw:
             return Dropped(key.place)
-        hint = f"the last one: {reason}" if reason else "lower data.min_keypoints or widen the crop"
+        hint = (
+            f"the last one: {reason}"
+            if reason
+            else "data.train_transforms.require_keypoints.min_inside=1 keeps more of them"
+        )
         raise ValueError(
             f"{MAX_REJECTED} samples in a row were damaged, or rejected by the transforms ({hint})"
         )

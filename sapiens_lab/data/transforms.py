@@ -169,19 +169,23 @@ class Warp:
 
 @dataclass(frozen=True, slots=True)
 class RequireKeypoints:
-    """Reject a draw whose crop has lost too many labeled keypoints. Goes after ``Warp``."""
+    """Reject a draw whose crop has lost too many labeled keypoints. Goes after ``Warp``.
+
+    Of a set of fewer than twice ``min_inside`` points, half must be left.
+    """
 
     min_inside: int = 4
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample | None:
-        """Return the sample, or ``None`` if fewer than ``min_inside`` points lie in the image."""
+        """Return the sample, or ``None`` if too few labeled points lie in the image."""
         if sample.keypoints is None:
             return sample
         height, width = sample.image.size
         x, y = sample.keypoints.xy.T
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
         count = int((inside & (sample.keypoints.visible > 0)).sum())
-        return sample if count >= self.min_inside else None
+        least = min(self.min_inside, -(-len(sample.keypoints.xy) // 2))
+        return sample if count >= least else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

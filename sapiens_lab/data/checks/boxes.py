@@ -13,8 +13,8 @@ from sapiens_lab.data.checks.finding import Finding, of_rows
 Array = NDArray[np.float64]
 
 _REMEDY = "Correct them, or delete their `bbox` to have it drawn around the keypoints"
-_FITS = 0.4  # IoU of a box with the extent of its keypoints that speaks for a way of writing
-_MISFITS = 0.25  # and against one
+_FITS = 0.5  # IoU of a box with the extent of its keypoints that speaks for a way of writing
+_MISFITS = 0.45  # and against one
 _RARE = 1e-3  # fraction of a large dataset whose boxes may be odd without a word
 _LEAVES = 0.3  # fraction of the boxes that must leave their images before all are taken for wrong
 _LOOSE = 0.2  # of a box that its keypoints fill, in the median
@@ -92,7 +92,7 @@ def check_form(
     fits = {}
     for form, (_, convert) in _FORMS.items():
         iou = _iou(convert(boxes, finite), extent)
-        fits[form] = misfits & (iou > _FITS) & (iou > 2 * own)
+        fits[form] = misfits & (iou > _FITS) & (iou > 1.5 * own)
     best = max(fits, key=lambda form: int(fits[form].sum()))
     faulty = fits[best]
     if faulty.sum() < max(1, _RARE * len(boxes)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sapiens_lab.data.checks.finding import Finding, of_items
 
-_SMALLEST = 16  # pixels of a side that show a person
+_SMALLEST = 8  # pixels of a side that show a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from sapiens_lab.data.checks.maps import Look
 
 _MIXED = 0.25  # of the changes of an id that may pass through one between
 _NUM_CHANGES = 50
+_THIN = 3  # pixels that a mixture is wide
 _IGNORED = 0.5  # of the pixels that may be ignored where the list has a background
 _BORDER = 0.02  # of the border's pixels that are background at least
 _NUM_MAPS = 3
@@ -24,11 +25,15 @@ def mixed_fraction(ids: NDArray[Any]) -> float:
 
     A map that was resized smoothly has such mixtures along all edges: 10 between 0 and 20.
     """
-    values = ids.astype(np.int16)
-    left, middle, right = values[:, :-2], values[:, 1:-1], values[:, 2:]
+    values = ids.astype(np.int16).ravel()
+    starts = np.flatnonzero(np.diff(values)) + 1
+    if len(starts) < _NUM_CHANGES:
+        return 0.0
+    runs = np.concatenate([values[:1], values[starts]])
+    left, middle, right = runs[:-2], runs[1:-1], runs[2:]
+    is_thin = np.diff(starts) <= _THIN
     between = ((left < middle) & (middle < right)) | ((left > middle) & (middle > right))
-    changes = int((values[:, 1:] != values[:, :-1]).sum())
-    return float(2 * between.sum() / changes) if changes >= _NUM_CHANGES else 0.0
+    return float(2 * (between & is_thin).sum() / len(starts))
 
 
 def check_mixtures(looks: Sequence[Look]) -> Finding | None:

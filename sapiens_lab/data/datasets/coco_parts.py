@@ -17,7 +17,7 @@ from sapiens_lab.data.checks.finding import Finding, OnError, settle
 from sapiens_lab.data.checks.json_files import check_category_links, check_twins
 from sapiens_lab.data.checks.maps import Look
 from sapiens_lab.data.dataset import PixelCounts
-from sapiens_lab.data.datasets.coco_checks import check_file
+from sapiens_lab.data.datasets.coco_checks import check_file, stated_size
 from sapiens_lab.data.datasets.coco_regions import decode_region
 from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, count_labels
 from sapiens_lab.data.datasets.part_masks import find_label_faults
@@ -143,8 +143,13 @@ class CocoParts(MapDataset):
 
 
 def _check_regions(file: coco.CocoFile, on_error: OnError) -> None:
-    """Check the annotations of all images at once, before any is drawn."""
+    """Check the annotations of all images at once, before any is drawn.
+
+    Raises:
+        ValueError: they are faulty; names them. With ``on_error=skip`` only if all are.
+    """
     rows = [a for a in file.content["annotations"] if a.get("segmentation")]
+    sizes = {image["id"]: stated_size(image) for image in file.content["images"]}
 
     def name(i: int) -> str:
         return f"annotation {rows[i].get('id')}"
@@ -153,9 +158,9 @@ def _check_regions(file: coco.CocoFile, on_error: OnError) -> None:
     faults = [
         check_category_links(rows, file.content["categories"]),
         check_twins(marks, name=name),
-        regions.check_pixels(rows, name=name),
+        *regions.check_shapes(rows, [sizes.get(a["image_id"]) for a in rows], name=name),
     ]
-    settle(faults, source=file.path)
+    settle(faults, source=file.path, on_error=on_error)
 
 
 def _find_fault(content: dict[str, Any]) -> str:

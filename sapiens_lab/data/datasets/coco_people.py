@@ -15,6 +15,7 @@ from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks import boxes as box_checks
 from sapiens_lab.data.checks import keypoints
 from sapiens_lab.data.checks.finding import OnError, settle
+from sapiens_lab.data.checks.json_files import check_twins
 from sapiens_lab.data.discovery.coco import CocoFile, Wanted
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,8 @@ def read_people(
         for a in file.content["annotations"]
         if a["image_id"] in image_index and not a.get("iscrowd") and "keypoints" in a
     ]
+    if not people:
+        raise ValueError(_why_empty(file, people, image_index))
     named = _Names(file, image_index)
     rows = _well_formed(file, people, skeleton, named=named, on_error=on_error)
     points = _as_array([join_keypoints(a, skeleton) for a in rows], skeleton)
@@ -119,7 +122,7 @@ def read_people(
     points[..., 2] = _flags(points[..., 2])
     points[points[..., 2] == 0] = 0
     boxes = _boxes(file, rows, points)
-    kept = _without_faults(file, boxes, points, sizes, skeleton, named.of(rows), on_error)
+    kept = _without_faults(file, boxes, points, index, sizes, skeleton, named.of(rows), on_error)
     boxes[:, 2:] += boxes[:, :2]
     boxes = np.clip(boxes, 0, np.tile(sizes[:, ::-1] - 1, 2))
     return People(
@@ -177,6 +180,7 @@ def _without_faults(
     file: CocoFile,
     boxes: NDArray[np.float64],
     points: NDArray[np.float64],
+    index: NDArray[np.int64],
     sizes: NDArray[np.float64],
     skeleton: Skeleton,
     name: Callable[[int], str],
@@ -189,6 +193,7 @@ def _without_faults(
         keypoints.check_pixels(points, name=name),
         keypoints.check_collapsed(points, name=name),
         keypoints.check_sides(points, skeleton),
+        check_twins([(i, p.tobytes()) for i, p in zip(index, points, strict=True)], name=name),
     ]
     if all(fault is None or fault.severity == "warning" for fault in faults):
         faults += [

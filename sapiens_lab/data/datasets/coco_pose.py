@@ -118,6 +118,11 @@ class CocoPose(Dataset):
             fields={"keypoints": keypoints},
         )
 
+    def image_paths(self) -> Sequence[Path]:
+        """Return the images' files, each once."""
+        used = np.unique(self._people.image_index).tolist()
+        return [self.image_dir / self._names[i] for i in used]
+
     def image_id(self, index: int) -> int:
         """Return the id of a person's image."""
         return self._image_ids[int(self._people.image_index[index])]
@@ -171,7 +176,7 @@ class CocoPose(Dataset):
     def _check_images(self, images: Sequence[dict[str, Any]]) -> None:
         used = np.unique(self._people.image_index).tolist()
         check_images(
-            [self.image_dir / self._names[i] for i in used],
+            self.image_paths(),
             stated=[stated_size(images[i]) for i in used],
             source=self.annotation_file,
             on_error=self.on_error,

@@ -10,6 +10,8 @@ import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 
+from sapiens_lab.data.checks.regions import find_shape_fault
+
 
 def decode_region(
     annotation: Mapping[str, Any], size: tuple[int, int], path: Path
@@ -26,17 +28,13 @@ def decode_region(
     """
     where = f"{path}: annotation {annotation.get('id')}"
     shape = annotation["segmentation"]
-    if isinstance(shape, Mapping):
-        if list(shape.get("size", ())) != list(size):
-            raise ValueError(
-                f"{where}: its RLE are for (height, width) {shape.get('size')}, the "
-                f"image is {list(size)}"
-            )
-    elif not all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in shape):
+    if isinstance(shape, Mapping) and list(shape.get("size", ())) != list(size):
         raise ValueError(
-            f"{where}: its segmentation must be a list of polygons, each [x, y, x, y, ...] of at "
-            "least three points"
+            f"{where}: its RLE are for (height, width) {shape.get('size')}, the image is "
+            f"{list(size)}"
         )
+    if fault := find_shape_fault(shape, size):
+        raise ValueError(f"{where}: {fault}")
     try:
         is_packed = isinstance(shape, Mapping) and not isinstance(shape["counts"], list)
         runs = shape if is_packed else coco_mask.frPyObjects(shape, *size)

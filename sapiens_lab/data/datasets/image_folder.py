@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from sapiens_lab.data.checks.sampling import spread
 from sapiens_lab.data.dataset import Dataset
+from sapiens_lab.data.datasets.image_checks import check_images
 from sapiens_lab.data.datasets.whole_image import make_sample
 from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.discovery.trees import find_images
@@ -32,6 +35,13 @@ class ImageFolder(Dataset):
     ) -> None:
         self.root = Path(root)
         self.names = find_images(root, split, val_fraction=val_fraction)
+
+        paths = [self.root / self.names[i] for i in spread(len(self.names))]
+        check_images(paths, source=self.root, on_error="skip")
+
+    def image_paths(self) -> Sequence[Path]:
+        """Return the images' files."""
+        return [self.root / name for name in self.names]
 
     def __len__(self) -> int:
         return len(self.names)

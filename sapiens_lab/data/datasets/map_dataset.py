@@ -86,6 +86,10 @@ class MapDataset(Dataset):
         sample.fields[self.field] = self.read_map(index, image.size, mask)
         return sample
 
+    def image_paths(self) -> Sequence[Path]:
+        """Return the images' files."""
+        return self._images
+
     def check_samples(self) -> None:
         """Look into samples all over the dataset and report what is wrong, all of it together.
 

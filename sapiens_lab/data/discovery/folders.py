@@ -94,7 +94,9 @@ def find_files(
     if folders[kinds[0].name].is_whole:  # the maps alone may be split
         for what in (w for w, folder in folders.items() if not folder.is_whole):
             files[kinds[0].name] = {n: p for n, p in files["image"].items() if n in files[what]}
-    names = match(files, on_error=on_error)
+    # Maps of both splits may share a folder: then each split's images are rightly fewer.
+    is_even = len({folder.is_whole for folder in folders.values()}) == 1
+    names = match(files, on_error=on_error, warn_of_spare=is_even)
     if all(folder.is_whole for folder in folders.values()):
         names = divide(names, split, val_fraction)
     return {what: [paths[name] for name in names] for what, paths in files.items()}
@@ -128,7 +130,9 @@ def list_files(folder: Path, kind: Kind) -> Files:
     return files
 
 
-def match(files: Mapping[str, Files], *, on_error: OnError) -> list[str]:
+def match(
+    files: Mapping[str, Files], *, on_error: OnError, warn_of_spare: bool = False
+) -> list[str]:
     """Return the names that every kind of file has, sorted; ``files["image"]`` leads.
 
     Raises:
@@ -155,7 +159,8 @@ def match(files: Mapping[str, Files], *, on_error: OnError) -> list[str]:
             )
             settle([fault], source=f"{what}s", on_error=on_error)
         if spare := sorted(set(others) - set(known)):
-            log.info("%d %ss have no image: %s", len(spare), what, first(spare))
+            level = logging.WARNING if warn_of_spare else logging.INFO
+            log.log(level, "%d %ss have no image: %s", len(spare), what, first(spare))
         names -= set(missing)
     return sorted(names)
 

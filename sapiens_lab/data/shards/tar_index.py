@@ -10,19 +10,24 @@ gives all of this, in a format that no other tool opens.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import tarfile
 import tokenize
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab import atomic
 from sapiens_lab.cache import cache_folder
+from sapiens_lab.data.checks.shards import find_table_fault
 from sapiens_lab.data.images import SUFFIXES
 from sapiens_lab.limits import MAX_ARRAY_BYTES, check_bytes, check_regular
+
+log = logging.getLogger(__name__)
 
 Index = NDArray[np.int64]  # (n, 3): where an entry's header, its content and what follows begin
 
@@ -58,14 +63,30 @@ def _read_table(path: Path, size: int) -> Index | None:
     """Return a table whose every row lies within an archive of ``size`` bytes, or nothing."""
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError):
+    except (ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError) as error:
+        log.warning("%s is not an array that NumPy saved (%s); it is made again", path, error)
         return None
-    is_table = isinstance(rows, np.ndarray) and rows.dtype == np.int64 and rows.ndim == 2
-    if not is_table or rows.shape[1] != 3 or not len(rows) or rows[-1, 0] != size:
-        return None  # the last row is the end of the archive
-    start, data, stop = rows[:-1].T
-    is_ordered = (start >= 0).all() and (start < data).all() and (data <= stop).all()
-    return rows[:-1] if is_ordered and (stop <= size).all() else None
+    if fault := find_table_fault(rows, size):
+        log.warning("%s: %s; it is made again", path, fault)
+        return None
+    return np.asarray(rows[:-1], np.int64)
+
+
+class _Bounded(io.RawIOBase):
+    """A file that is never asked for more than it has: headers may claim gigabytes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, os.fstat(file.fileno()).st_size
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def build_index(archive: Path) -> Index:
@@ -76,13 +97,15 @@ def build_index(archive: Path) -> Index:
     """
     rows: list[tuple[int, int, int]] = []
     try:
-        with tarfile.open(archive, "r:") as file:
+        with archive.open("rb") as raw, tarfile.open(fileobj=_Bounded(raw), mode="r:") as file:
             for entry in file:
                 if entry.isfile() and is_image(entry.name):
+                    if entry.issparse():
+                        raise tarfile.ReadError(f"{entry.name} is stored sparse")
                     stop = entry.offset_data + entry.size
                     rows.append((entry.offset, entry.offset_data, stop))
             end = file.offset
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise CorruptArchiveError(
             f"{archive} cannot be read as a tar ({error}). A compressed one must be unpacked to "
             "plain .tar first; a damaged one copied or made again"
@@ -115,7 +138,7 @@ def read_entry(archive: Path, row: NDArray[np.int64]) -> tuple[str, bytes]:
     try:
         # Long names stand in headers of their own, which only tarfile understands fully.
         entry = tarfile.TarFile(fileobj=io.BytesIO(chunk[: data - start])).next()
-    except tarfile.TarError:
+    except (tarfile.TarError, ValueError, OverflowError):
         entry = None
     if entry is None or entry.size != stop - data or len(chunk) != stop - start:
         raise CorruptArchiveError(

@@ -170,12 +170,14 @@ def test_faults_are_found_before_the_first_step(tmp_path: Path) -> None:
     ]
     rows[1]["segmentation"] = [[1, 2]]
     write(tmp_path, rows, images=3)
-    with pytest.raises(ValueError, match=r"1 of 3 files.*\n.*annotation 1"):
+    with pytest.raises(ValueError, match=r"1 of 3 segmentations.*\n.*annotation 1"):
         load(tmp_path)
     dataset = load(tmp_path, on_error="skip")
     with pytest.raises(ValueError, match="annotation 1"):
         dataset[1]
     assert dataset.count_pixels().num_maps == 2
+    rows[1]["segmentation"] = rectangle(0, 0, 4, 4)
+    write(tmp_path, rows, images=3)
     Image.new("RGB", (60, 40)).save(tmp_path / "images/1.jpg")
     with pytest.raises(ValueError, match=r"1\.jpg is 40 x 60.*made for 20 x 30"):
         load(tmp_path)

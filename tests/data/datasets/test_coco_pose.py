@@ -167,7 +167,10 @@ def test_boxes_of_a_detector_replace_the_annotated_ones(tmp_path: Path) -> None:
             content([person(1, keypoints=[0.2, 0.5, 2, 0.1, 0.3, 2, 0.5, 0.5, 2])]),
             "multiply by width and height",
         ),
-        (content([person(7, bbox=[5, 5, 0, 10]), person(8)]), r"no area.*id 7.*on_error=skip"),
+        (
+            content([person(7, bbox=[5, 5, 0, 10]), person(8, keypoints=[30, 30, 2] * 3)]),
+            r"no area.*id 7.*on_error=skip",
+        ),
         (
             content([person(i, bbox=[30, 30, 60, 60]) for i in range(5)]),
             r"\[x1, y1, x2, y2\].*Subtract",
