@@ -168,7 +168,7 @@ def test_boxes_of_a_detector_replace_the_annotated_ones(tmp_path: Path) -> None:
             "multiply by width and height",
         ),
         (
-            content([person(7, bbox=[5, 5, 0, 10]), person(8, keypoints=[30, 30, 2] * 3)]),
+            content([person(7, bbox=[5, 5, 0, 10]), person(8, keypoints=[9, 9, 2] * 2 + [0] * 3)]),
             r"no area.*id 7.*on_error=skip",
         ),
         (
