@@ -15,7 +15,7 @@ from sapiens_lab.data.sample import Batch
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar without its version number: our runs are folders."""
+    """Lightning's bar, without its version number (our runs are folders) and with epochs from 1."""
 
     def get_metrics(
         self, trainer: L.Trainer, pl_module: L.LightningModule
@@ -24,6 +24,16 @@ class ProgressBar(RichProgressBar):
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return metrics
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the screen to the table that is printed at the end."""
+        self._stop_progress()
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Count epochs as ``EpochLine`` does; the width is that of the longest description."""
+        last = self.trainer.max_epochs
+        text = f"Epoch {current_epoch + 1}" + (f"/{last}" if last is not None else "")
+        return text.ljust(len(self.validation_description))
 
 
 class EpochLine(Callback):
@@ -37,7 +47,6 @@ class EpochLine(Callback):
 
     def __init__(self, *, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self._console = Console(highlight=False)
         self._began = self._epoch_began = time.perf_counter()
         self._first_epoch = 0
         self._samples = 0
@@ -70,10 +79,11 @@ class EpochLine(Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say so where a finished run was continued."""
         if not self._has_trained:
-            self._console.print(
+            _console(trainer).print(
                 f"this run was finished: {trainer.current_epoch} epochs, {trainer.global_step} "
                 "steps. A higher trainer.max_epochs trains on",
                 soft_wrap=True,
+                highlight=False,
             )
 
     @rank_zero_only
@@ -91,7 +101,17 @@ class EpochLine(Callback):
         left = per_epoch * max(0, total - done)
         head = f"epoch {done:>{len(str(total))}}/{total}"
         tail = f"{self._rate:.0f} samples/s  {_clock(left)} left"
-        self._console.print("  ".join([head, *values, tail]), soft_wrap=True)
+        line = "  ".join([head, *values, tail])
+        _console(trainer).print(line, soft_wrap=True, highlight=False)
+
+
+def _console(trainer: L.Trainer) -> Console:
+    """Return the console of the progress bar, which prints above the bar, or a new one."""
+    bar = trainer.progress_bar_callback
+    if isinstance(bar, RichProgressBar) and bar.progress is not None:
+        console: Console = bar.progress.console
+        return console
+    return Console()
 
 
 def _clock(seconds: float) -> str:
