@@ -106,9 +106,12 @@ def _introduction(config: DictConfig, model: Any) -> Callback:
             print_config(config)
         else:
             print_summary(config, HydraConfig.get())
+
+    def introduce_training(*_: Any) -> None:
+        introduce()
         _describe(config, model)
 
-    return LambdaCallback(on_fit_start=introduce, on_test_start=introduce)
+    return LambdaCallback(on_fit_start=introduce_training, on_test_start=introduce)
 
 
 def _describe(config: DictConfig, model: Any) -> None:

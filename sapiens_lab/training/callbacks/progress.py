@@ -29,6 +29,11 @@ class ProgressBar(RichProgressBar):
         """Leave the screen to the table that is printed at the end."""
         self._stop_progress()
 
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the screen to the table that is printed at the end."""
+        super().on_test_end(trainer, pl_module)
+        self._stop_progress()
+
     def _get_train_description(self, current_epoch: int) -> str:
         """Count epochs as ``EpochLine`` does; the width is that of the longest description."""
         last = self.trainer.max_epochs
