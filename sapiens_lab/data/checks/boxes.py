@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.data.checks.finding import Finding, of_rows
+from sapiens_lab.data.checks.keypoints import Columns
 
 Array = NDArray[np.float64]
 
@@ -53,7 +55,12 @@ _FORMS: dict[str, tuple[str, Callable[[Array, Array], Array]]] = {
 
 def check_lists(rows: Sequence[Mapping[str, Any]], *, name: Callable[[int], str]) -> Finding | None:
     """Find boxes that are not four numbers; one that is missing is no fault."""
-    faulty = [not _is_box(row.get("bbox")) for row in rows]
+    values = [row.get("bbox") for row in rows]
+    given = [value for value in values if value]
+    kinds = set(map(type, chain.from_iterable(v for v in given if isinstance(v, list))))
+    if set(map(type, given)) <= {list} and set(map(len, given)) <= {4} and kinds <= {int, float}:
+        return None
+    faulty = [not _is_box(value) for value in values]
     remedy = "COCO's format wants four numbers, [x, y, width, height]"
     return of_rows("error", faulty, "boxes are not four numbers", name=name, remedy=remedy)
 
@@ -73,13 +80,13 @@ def check_area(boxes: Array, sizes: Array, *, name: Callable[[int], str]) -> Fin
 
 
 def check_form(
-    boxes: Array, points: Array, sizes: Array, *, name: Callable[[int], str]
+    boxes: Array, points: Columns, sizes: Array, *, name: Callable[[int], str]
 ) -> Finding | None:
     """Find boxes that fit their keypoints in another way of writing and not as written.
 
     Args:
         boxes: ``(N, 4)`` as the file has them; finite.
-        points: ``(N, K, 3)`` x, y, visible.
+        points: of all people.
         sizes: ``(N, 2)`` height, width; infinite where they are not stated.
         name: names a person.
     """
@@ -88,11 +95,12 @@ def check_form(
     misfits = own < _MISFITS
     if not misfits.any():
         return _check_leaving(boxes, sizes, name)
-    finite = np.where(np.isfinite(sizes), sizes, 1)
+    finite = np.where(np.isfinite(sizes), sizes, 1)[misfits]
     fits = {}
     for form, (_, convert) in _FORMS.items():
-        iou = _iou(convert(boxes, finite), extent)
-        fits[form] = misfits & (iou > _FITS) & (iou > 1.5 * own)
+        iou = _iou(convert(boxes[misfits], finite), extent[misfits])
+        fits[form] = misfits.copy()
+        fits[form][misfits] = (iou > _FITS) & (iou > 1.5 * own[misfits])
     best = max(fits, key=lambda form: int(fits[form].sum()))
     faulty = fits[best]
     if faulty.sum() < max(1, _RARE * len(boxes)):
@@ -107,14 +115,15 @@ def check_form(
     )
 
 
-def check_fit(boxes: Array, points: Array, *, name: Callable[[int], str]) -> Finding | None:
+def check_fit(boxes: Array, points: Columns, *, name: Callable[[int], str]) -> Finding | None:
     """Find boxes that most of their person's keypoints are not in."""
-    corners = _corners(boxes)
-    margin = 0.1 * (corners[:, 2:] - corners[:, :2]) + 1
-    low, high = (corners[:, :2] - margin)[:, None], (corners[:, 2:] + margin)[:, None]
-    labeled = points[..., 2] > 0
-    inside = ((points[..., :2] >= low) & (points[..., :2] <= high)).all(-1) & labeled
-    faulty = (labeled.sum(1) >= 3) & (inside.sum(1) < 0.5 * labeled.sum(1))
+    x, y, visible = points
+    left, top, right, bottom = _corners(boxes).T
+    across, down = 0.1 * (right - left) + 1, 0.1 * (bottom - top) + 1
+    inside = (x >= left - across) & (x <= right + across)
+    inside &= (y >= top - down) & (y <= bottom + down) & (visible > 0)
+    labeled = (visible > 0).sum(0)
+    faulty = (labeled >= 3) & (inside.sum(0) < 0.5 * labeled)
     if faulty.sum() < max(1, _RARE * len(boxes)):
         return None
     return of_rows(
@@ -126,10 +135,10 @@ def check_fit(boxes: Array, points: Array, *, name: Callable[[int], str]) -> Fin
     )
 
 
-def check_looseness(boxes: Array, points: Array) -> Finding | None:
+def check_looseness(boxes: Array, points: Columns) -> Finding | None:
     """Find boxes that are much larger than the people in them, throughout."""
     extent, known = _extents(points)
-    full = known & (points[..., 2] > 0).all(1)
+    full = known & (points.visible > 0).all(0)
     if full.sum() < _NUM_LOOSE:
         return None
     area = (extent[:, 2:] - extent[:, :2]).prod(1)[full]
@@ -178,17 +187,16 @@ def _corners(boxes: Array) -> Array:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
 
 
-def _extents(points: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _extents(points: Columns) -> tuple[Array, NDArray[np.bool_]]:
     """Return the smallest boxes around labeled points ``(N, 4)`` xyxy, and which mean something.
 
     They do if at least half of the points, and three, are labeled and do not lie on a line.
     """
-    labeled = points[..., 2:] > 0
-    low = np.where(labeled, points[..., :2], np.inf).min(1)
-    high = np.where(labeled, points[..., :2], -np.inf).max(1)
-    count = labeled.sum((1, 2))
-    known = (count >= 3) & (count >= points.shape[1] / 2) & (high - low > 1).all(1)
-    return np.where(known[:, None], np.concatenate([low, high], 1), 0), known
+    low, high = points.extents()
+    count = (points.visible > 0).sum(0)
+    with np.errstate(invalid="ignore"):
+        known = (count >= 3) & (count >= len(points.x) / 2) & (high - low > 1).all(0)
+    return np.where(known, np.concatenate([low, high]), 0).T, known
 
 
 def _iou(a: Array, b: Array) -> Array:

@@ -18,7 +18,7 @@ _NUMBERS = {
     "annotations": ("id", "category_id"),
     "categories": (),
 }  # where they are given
-_REPEATABLE = (*_LISTS, "bbox", "keypoints", "segmentation", "image_id", "category_id", "file_name")
+_REPEATABLE = (*_LISTS, "bbox", "keypoints", "segmentation", "image_id")
 _MAX_NAME = 1024  # characters of a path; file systems allow 255 for each part of one
 _MAX_PART = 255
 
@@ -50,7 +50,10 @@ def check_structure(content: Any) -> list[Finding]:
                 remedy=f"Each is {form}",
             )
         )
+        are_dicts = set(map(type, rows)) <= {dict}
         for needed in _KEYS[key]:
+            if are_dicts and {type(row.get(needed)) for row in rows} <= {int, float, str}:
+                continue
             faulty = [
                 f"entry {i}{_with_id(row)}"
                 for i, row in enumerate(rows)
@@ -119,9 +122,9 @@ def check_annotation_ids(annotations: Rows) -> Finding | None:
 def check_image_links(annotations: Rows, images: Rows) -> Finding | None:
     """Find annotations whose image is not listed."""
     known = {image["id"] for image in images}
-    faulty = [a for a in annotations if a["image_id"] not in known]
-    if not faulty:
+    if known.issuperset([a["image_id"] for a in annotations]):
         return None
+    faulty = [a for a in annotations if a["image_id"] not in known]
     example, listed = faulty[0]["image_id"], next(iter(known))
     if len(faulty) < len(annotations):
         return of_items(
@@ -180,11 +183,11 @@ def check_repeated_keys(raw: bytes, content: Mapping[str, Any]) -> Finding | Non
 
     Args:
         raw: the file.
-        content: the same, parsed.
+        content: the same, parsed and well-formed.
     """
     for key in _REPEATABLE:
-        rows = (row for name in _LISTS for row in content.get(name) or () if isinstance(row, dict))
-        expected = key in content if key in _LISTS else sum(key in row for row in rows)
+        rows = (content.get(name) or () for name in _LISTS)
+        expected = key in content if key in _LISTS else sum(key in r for some in rows for r in some)
         if raw.count(f'"{key}"'.encode()) > expected:
             break  # so it may be repeated: look closely, which takes seconds for large files
     else:
@@ -210,6 +213,8 @@ def check_repeated_keys(raw: bytes, content: Mapping[str, Any]) -> Finding | Non
 
 def _check_type(rows: Sequence[Any], key: str, number: str) -> Finding | None:
     kinds = (int, float) if key == "images" else (int, float, str)
+    if set(map(type, rows)) <= {dict} and {type(row.get(number, 0)) for row in rows} <= {*kinds}:
+        return None
     faulty = [
         f"entry {i}{_with_id(row)}: {str(row[number])[:40]!r}"
         for i, row in enumerate(rows)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,30 @@ Name = Callable[[int], str]
 _OUTSIDE = 0.05  # fraction of people with a point outside of the image that is taken for normal
 _SWAPPED = 0.3  # fraction of faces seen the wrong way round that is
 _NUM_FACES = 2  # with eyes and nose visible, that are needed to judge by
+
+
+class Columns(NamedTuple):
+    """Keypoints of ``N`` people with the people last, which is quick to reduce."""
+
+    x: Array  # (K, N)
+    y: Array  # (K, N)
+    visible: Array  # (K, N)
+
+    @staticmethod
+    def of(points: Array) -> Columns:
+        """Return points ``(N, K, 3)`` so."""
+        x, y, visible = (np.ascontiguousarray(points[..., i].T) for i in range(3))
+        return Columns(x, y, visible)
+
+    def extents(self) -> tuple[Array, Array]:
+        """Return the lowest and highest x and y ``(2, N)`` of labeled points.
+
+        Of none they are infinity and its negative.
+        """
+        labeled = self.visible > 0
+        low = [np.where(labeled, c, np.inf).min(0, initial=np.inf) for c in (self.x, self.y)]
+        high = [np.where(labeled, c, -np.inf).max(0, initial=-np.inf) for c in (self.x, self.y)]
+        return np.array(low), np.array(high)
 
 
 def check_lists(numbers: Sequence[Any], skeleton: Skeleton, *, name: Name) -> Finding | None:
@@ -36,52 +59,59 @@ def check_lists(numbers: Sequence[Any], skeleton: Skeleton, *, name: Name) -> Fi
     return of_rows("error", faulty, what, name=name, remedy=remedy)
 
 
+def as_array(numbers: Sequence[Any]) -> NDArray[Any] | None:
+    """Return lists of equal length as an array, ``None`` if they hold more than numbers."""
+    try:
+        values = np.array(numbers)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return values if values.dtype.kind in "iuf" and values.ndim == 2 else None
+
+
 def check_numbers(numbers: Sequence[Any], *, name: Name) -> Finding | None:
     """Find keypoints that are text, null or lists."""
-    flat = list(chain.from_iterable(n for n in numbers if isinstance(n, list)))
-    if set(map(type, flat)) <= {int, float}:
-        return None
-    faulty = [not isinstance(n, list) or any(type(v) not in (int, float) for v in n)
-              for n in numbers]  # fmt: skip
+    faulty = [not isinstance(n, list) or not set(map(type, n)) <= {int, float} for n in numbers]
     remedy = "Write numbers, and 0, 0, 0 for a point that is not labeled"
     what = "people have keypoints that are not numbers"
     return of_rows("error", faulty, what, name=name, remedy=remedy)
 
 
-def check_values(points: Array, sizes: Array, *, name: Name) -> list[Finding]:
+def check_values(points: Columns, sizes: Array, *, name: Name) -> list[Finding]:
     """Find NaN, infinity, points far from their images, and visibilities that mean nothing.
 
     Args:
-        points: ``(N, K, 3)`` x, y, visible.
+        points: of all people.
         sizes: ``(N, 2)`` height, width; infinite where they are not stated.
         name: names a person.
     """
-    xy, visible = points[..., :2], points[..., 2]
+    x, y, visible = points
     labeled = visible > 0
-    finite = np.isfinite(xy).all(-1) & np.isfinite(visible)
-    broken = (~finite & (labeled | ~np.isfinite(visible))).any(1)
-    extent = sizes[:, None, ::-1]
-    bounded = np.where(np.isfinite(extent), extent, 1e5)
+    known = np.isfinite(x) & np.isfinite(y)
+    broken = ((~known & labeled) | ~np.isfinite(visible)).any(0)
+    height, width = np.where(np.isfinite(sizes), sizes, 1e5).T
     with np.errstate(invalid="ignore"):
-        far = ((xy < -bounded) | (xy > 2 * bounded)).any(-1) & labeled & finite
-        outside = ((xy < -2) | (xy > bounded + 2)).any(-1) & labeled & finite
-        strange = (visible > 2) | (visible < 0)
+        counted = known & labeled
+        far = (x < -width) | (x > 2 * width) | (y < -height) | (y > 2 * height)
+        far = (far & counted).any(0)
+        outside = (x < -2) | (x > width + 2) | (y < -2) | (y > height + 2)
+        outside = (outside & counted).any(0)
+        strange = ((visible > 2) | (visible < 0)).any(0)
     found = [
         of_rows(
             "error", broken, "people have labeled keypoints that are NaN or infinite",
             name=name, remedy="Correct them, or write 0, 0, 0 for a point that is not labeled",
         ),
         of_rows(
-            "error", far.any(1), "people have keypoints far outside of their image",
+            "error", far, "people have keypoints far outside of their image",
             name=name, remedy="Correct them, or write 0, 0, 0 for a point that is not labeled",
         ),
         of_rows(
-            "error", strange.any(1), "people have a visibility other than 0, 1 or 2",
+            "error", strange, "people have a visibility other than 0, 1 or 2",
             name=name, remedy="0 is not labeled, 1 labeled but hidden, 2 visible",
         ),
     ]  # fmt: skip
-    leaving = outside.any(1) & ~far.any(1)
-    if leaving.mean() > _OUTSIDE:
+    leaving = outside & ~far
+    if leaving.size and leaving.mean() > _OUTSIDE:
         found.append(
             of_rows(
                 "warning", leaving, "people have keypoints outside of their image",
@@ -92,28 +122,27 @@ def check_values(points: Array, sizes: Array, *, name: Name) -> list[Finding]:
     return [f for f in found if f is not None]
 
 
-def check_pixels(points: Array, *, name: Name) -> Finding | None:
+def check_pixels(points: Columns, *, name: Name) -> Finding | None:
     """Find keypoints that are fractions of the image instead of pixels."""
-    labeled = points[..., 2] > 0
-    largest = np.where(labeled[..., None], points[..., :2], 0).max((1, 2), initial=0)
-    faulty = (largest <= 1.5) & (labeled.sum(1) > 1)
+    x, y, visible = points
+    labeled = visible > 0
+    largest = np.where(labeled, np.maximum(x, y), 0).max(0, initial=0)
+    faulty = (largest <= 1.5) & (labeled.sum(0) > 1)
     remedy = "COCO's format wants pixels: multiply by width and height"
     what = "people have keypoints between 0 and 1, which seem to be fractions of the image"
     return of_rows("error", faulty, what, name=name, remedy=remedy)
 
 
-def check_collapsed(points: Array, *, name: Name) -> Finding | None:
+def check_collapsed(points: Columns, *, name: Name) -> Finding | None:
     """Find people all of whose labeled points are one."""
-    labeled = points[..., 2:] > 0
-    low = np.where(labeled, points[..., :2], np.inf).min(1, initial=np.inf)
-    high = np.where(labeled, points[..., :2], -np.inf).max(1, initial=-np.inf)
-    with np.errstate(invalid="ignore"):
-        faulty = (labeled.sum((1, 2)) >= 3) & ((high - low) == 0).all(1)
+    low, high = points.extents()
+    labeled = (points.visible > 0).sum(0)
+    faulty = (labeled >= 3) & (low == high).all(0)
     what = "people have all of their keypoints at one place"
     return of_rows("warning", faulty, what, name=name, remedy="Take them out or label them again")
 
 
-def check_sides(points: Array, skeleton: Skeleton) -> Finding | None:
+def check_sides(points: Columns, skeleton: Skeleton) -> Finding | None:
     """Find left and right swapped throughout, by faces: the nose is below the line of the eyes.
 
     Seen by a camera, left eye, right eye and nose go round in one direction whatever way the
@@ -123,10 +152,10 @@ def check_sides(points: Array, skeleton: Skeleton) -> Finding | None:
     names = ("left_eye", "right_eye", "nose")
     if not all(name in index for name in names):
         return None
-    left, right, nose = (points[:, index[name]] for name in names)
-    seen = (left[:, 2] == 2) & (right[:, 2] == 2) & (nose[:, 2] == 2)
-    across, down = (right - left)[seen, :2], (nose - left)[seen, :2]
-    turn = across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0]
+    x, y, visible = (column[[index[name] for name in names]] for column in points)
+    seen = (visible == 2).all(0)
+    turn = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+    turn = turn[seen]
     turn = turn[np.abs(turn) > 1]  # seen from the side, the three are on a line
     count = int((turn > 0).sum())
     if len(turn) < _NUM_FACES or count <= _SWAPPED * len(turn):

@@ -106,11 +106,11 @@ def read_people(
     if not people:
         raise ValueError(_why_empty(file, people, image_index))
     named = _Names(file, image_index)
-    rows = _well_formed(file, people, skeleton, named=named, on_error=on_error)
-    points = _as_array([join_keypoints(a, skeleton) for a in rows], skeleton)
+    rows, values = _well_formed(file, people, skeleton, named=named, on_error=on_error)
+    points = values.astype(np.float64).reshape(len(rows), skeleton.num_keypoints, 3)
     index = np.array([image_index[a["image_id"]] for a in rows], np.int64)
     sizes = _image_sizes(file, index)
-    faults = keypoints.check_values(points, sizes, name=named.of(rows))
+    faults = keypoints.check_values(keypoints.Columns.of(points), sizes, name=named.of(rows))
     labeled = np.asarray((points[..., 2] > 0).any(1))
     if not labeled.any():
         settle(faults, source=file.path)
@@ -157,23 +157,31 @@ def _well_formed(
     *,
     named: _Names,
     on_error: OnError,
-) -> Sequence[dict[str, Any]]:
-    """Return the annotations whose boxes and keypoints are lists of numbers."""
+) -> tuple[Sequence[dict[str, Any]], NDArray[Any]]:
+    """Return the annotations whose boxes and keypoints are lists of numbers, and the latter.
+
+    The keypoints are ``(N, 3 K)``.
+    """
     used = Counter(a.get("category_id") for a in rows)
     numbers = [join_keypoints(a, skeleton) for a in rows]
     name = named.of(rows)
+    lists = keypoints.check_lists(numbers, skeleton, name=name)
+    values = None if lists else keypoints.as_array(numbers)
     bad = settle(
         [
             *keypoints.check_categories(file.content.get("categories") or [], used, skeleton),
-            keypoints.check_lists(numbers, skeleton, name=name),
-            keypoints.check_numbers(numbers, name=name),
+            lists,
+            None if values is not None else keypoints.check_numbers(numbers, name=name),
             box_checks.check_lists(rows, name=name),
         ],
         source=file.path,
         on_error=on_error,
     )
     left_out = set(bad.tolist())
-    return [a for i, a in enumerate(rows) if i not in left_out] if left_out else rows
+    kept = [i for i in range(len(rows)) if i not in left_out]
+    if values is None:  # some rows were faulty; those left are numbers
+        return [rows[i] for i in kept], np.array([numbers[i] for i in kept], np.float64)
+    return [rows[i] for i in kept], values[kept]
 
 
 def _without_faults(
@@ -187,27 +195,24 @@ def _without_faults(
     on_error: OnError,
 ) -> NDArray[np.bool_]:
     """Return which people have boxes (xywh) and keypoints that make sense."""
+    columns = keypoints.Columns.of(points)
     faults = [
         box_checks.check_finite(boxes, name=name),
         box_checks.check_area(boxes, sizes, name=name),
-        keypoints.check_pixels(points, name=name),
-        keypoints.check_collapsed(points, name=name),
-        keypoints.check_sides(points, skeleton),
+        keypoints.check_pixels(columns, name=name),
+        keypoints.check_collapsed(columns, name=name),
+        keypoints.check_sides(columns, skeleton),
         check_twins([(i, p.tobytes()) for i, p in zip(index, points, strict=True)], name=name),
     ]
     if all(fault is None or fault.severity == "warning" for fault in faults):
         faults += [
-            form := box_checks.check_form(boxes, points, sizes, name=name),
-            None if form else box_checks.check_fit(boxes, points, name=name),
-            None if form else box_checks.check_looseness(boxes, points),
+            form := box_checks.check_form(boxes, columns, sizes, name=name),
+            None if form else box_checks.check_fit(boxes, columns, name=name),
+            None if form else box_checks.check_looseness(boxes, columns),
         ]
     kept = np.ones(len(boxes), bool)
     kept[settle(faults, source=file.path, on_error=on_error)] = False
     return kept
-
-
-def _as_array(numbers: Sequence[Sequence[float]], skeleton: Skeleton) -> NDArray[np.float64]:
-    return np.array(numbers, np.float64).reshape(len(numbers), skeleton.num_keypoints, 3)
 
 
 def _why_empty(

@@ -11,6 +11,7 @@ import numpy as np
 from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks.finding import OnError
+from sapiens_lab.data.checks.sampling import spread
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.coco_checks import check_file, stated_size
 from sapiens_lab.data.datasets.coco_people import (
@@ -175,9 +176,10 @@ class CocoPose(Dataset):
 
     def _check_images(self, images: Sequence[dict[str, Any]]) -> None:
         used = np.unique(self._people.image_index).tolist()
+        chosen = [used[i] for i in spread(len(used))]
         check_images(
-            self.image_paths(),
-            stated=[stated_size(images[i]) for i in used],
+            [self.image_dir / self._names[i] for i in chosen],
+            stated=[stated_size(images[i]) for i in chosen],
             source=self.annotation_file,
             on_error=self.on_error,
         )

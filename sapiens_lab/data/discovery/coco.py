@@ -178,13 +178,14 @@ def _json_files(root: Path) -> list[Path]:
 
 def _missing(folder: Path, names: Iterable[str]) -> set[str]:
     """Return the names that are no files, listing every folder once."""
-    listed: dict[Path, set[str]] = {}
+    listed: dict[str, set[str]] = {}
     missing = set()
     for name in names:
-        path = folder / name
-        if path.parent not in listed:
-            entries = path.parent.iterdir() if path.parent.is_dir() else ()
-            listed[path.parent] = {entry.name for entry in entries}
-        if path.name not in listed[path.parent]:
+        parent, _, base = name.rpartition("/")  # a Path for each takes seconds for 100,000
+        if parent not in listed:
+            inside = folder / parent if parent or not name.startswith("/") else Path("/")
+            entries = inside.iterdir() if inside.is_dir() else ()
+            listed[parent] = {entry.name for entry in entries}
+        if base not in listed[parent]:
             missing.add(name)
     return missing
