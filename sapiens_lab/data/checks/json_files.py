@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ _NUMBERS = {
     "categories": (),
 }  # where they are given
 _REPEATABLE = (*_LISTS, "bbox", "keypoints", "segmentation", "image_id")
+_DETECTION = "Each is {image_id, category_id, bbox: [x, y, width, height], score}"
 _MAX_NAME = 1024  # characters of a path; file systems allow 255 for each part of one
 _MAX_PART = 255
 
@@ -125,7 +127,7 @@ def check_image_links(annotations: Rows, images: Rows) -> Finding | None:
     if known.issuperset([a["image_id"] for a in annotations]):
         return None
     faulty = [a for a in annotations if a["image_id"] not in known]
-    example, listed = faulty[0]["image_id"], next(iter(known))
+    example, listed = faulty[0]["image_id"], images[0]["id"]
     if len(faulty) < len(annotations):
         return of_items(
             "warning",
@@ -163,6 +165,31 @@ def check_twins(marks: Sequence[Hashable], *, name: Callable[[int], str]) -> Fin
     ]
     what = f"of {len(marks)} annotations are there twice, the same in the same image"
     return of_items("warning", twins, what, remedy="Take one of each out")
+
+
+def check_detections(rows: Any) -> list[Finding]:
+    """Find what is no list of detections: ``image_id``, ``bbox`` and ``score`` each."""
+    if not isinstance(rows, list) or not rows:
+        return [Finding(severity="error", what="it is no list of detections", remedy=_DETECTION)]
+    faulty = [not isinstance(row, dict) or not _is_detection(row) for row in rows]
+    found = of_rows(
+        "error",
+        faulty,
+        "detections lack a number",
+        name=lambda i: f"entry {i} ({str(rows[i])[:40]})",
+        remedy=_DETECTION,
+    )
+    return [found] if found else []
+
+
+def _is_detection(row: Mapping[str, Any]) -> bool:
+    box, score = row.get("bbox"), row.get("score")
+    return (
+        isinstance(row.get("image_id"), int | str)
+        and isinstance(box, list)
+        and len(box) == 4
+        and all(isinstance(n, int | float) and math.isfinite(n) for n in [*box, score])
+    )
 
 
 def check_category_links(annotations: Rows, categories: Rows) -> Finding | None:

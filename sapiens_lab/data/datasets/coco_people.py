@@ -20,8 +20,6 @@ from sapiens_lab.data.discovery.coco import CocoFile, Wanted
 
 log = logging.getLogger(__name__)
 
-# Fraction of a COCO person's box that its mask covers, on average; used if the area is missing.
-_AREA_OF_BOX = 0.53
 # COCO-WholeBody keeps its 133 points under five keys; joined in this order.
 _WHOLEBODY_KEYS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 _WORDS = ("keypoint", "wholebody", "kpt", "pose", "coco")  # in the names of likelier files
@@ -263,23 +261,6 @@ def detected_people(
     )
 
 
-def complete_annotation(annotation: dict[str, Any], skeleton: Skeleton) -> dict[str, Any]:
-    """Return an annotation as the evaluation needs it: joined keypoints, box, area."""
-    numbers = join_keypoints(annotation, skeleton) or [0.0] * (3 * skeleton.num_keypoints)
-    points = np.array(numbers, np.float64).reshape(-1, 3)
-    box = annotation.get("bbox") or _box_of_points(points).tolist()
-    return {
-        **{k: v for k, v in annotation.items() if k.endswith("_valid")},
-        "id": annotation["id"],
-        "category_id": annotation.get("category_id", 1),
-        "keypoints": numbers,
-        "num_keypoints": annotation.get("num_keypoints", int((points[:, 2] > 0).sum())),
-        "bbox": box,
-        "area": annotation.get("area") or _AREA_OF_BOX * box[2] * box[3],
-        "iscrowd": annotation.get("iscrowd", 0),
-    }
-
-
 def _flags(visible: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 0, 1 or 2; COCO-WholeBody's faces and hands have a confidence instead, above 0."""
     confident = (visible > 0) & (visible % 1 > 0)
@@ -296,11 +277,11 @@ def _boxes(
             "%s: %d of %d people have no bbox; theirs are drawn around the keypoints",
             file.path, without, len(rows),
         )  # fmt: skip
-    boxes = [a.get("bbox") or _box_of_points(p) for a, p in zip(rows, points, strict=True)]
+    boxes = [a.get("bbox") or box_of_points(p) for a, p in zip(rows, points, strict=True)]
     return np.array(boxes, np.float64).reshape(len(rows), 4)
 
 
-def _box_of_points(points: NDArray[Any]) -> NDArray[np.float64]:
+def box_of_points(points: NDArray[Any]) -> NDArray[np.float64]:
     """Return xywh around the labeled points ``(K, 3)``, a tenth larger on every side."""
     xy = points[points[:, 2] > 0, :2].astype(np.float64)
     if not len(xy):

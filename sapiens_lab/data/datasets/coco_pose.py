@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 
 from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.data.checks.finding import OnError
+from sapiens_lab.data.checks.finding import OnError, settle
+from sapiens_lab.data.checks.json_files import check_detections
 from sapiens_lab.data.checks.sampling import spread
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.coco_checks import check_file, stated_size
+from sapiens_lab.data.datasets.coco_ground_truth import AnnotatedPeople, complete_annotation
 from sapiens_lab.data.datasets.coco_people import (
     People,
-    complete_annotation,
     detected_people,
     read_people,
     wanted_people,
@@ -131,17 +132,23 @@ class CocoPose(Dataset):
     def ground_truth(self) -> dict[str, Any]:
         """Return all annotated people of this split, crowds included, as a COCO dictionary."""
         content = read_json(self.annotation_file)
-        annotations = []
-        for i, source in enumerate(content["annotations"]):
-            if source["image_id"] in self._image_index:
-                index = self._image_index[source["image_id"]]
-                complete = complete_annotation({"id": i, **source}, self.skeleton)
-                annotations.append({**complete, "image_id": self._image_ids[index]})
         return {
             "images": [{"id": self._image_ids[i]} for i in self._image_index.values()],
             "categories": content.get("categories") or [{"id": 1, "name": "person"}],
-            "annotations": annotations,
+            "annotations": AnnotatedPeople(
+                self._complete(content["annotations"]), skeleton=self.skeleton
+            ),
         }
+
+    def _complete(self, annotations: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the annotations of this split, numbered by their places."""
+        for i, source in enumerate(annotations):
+            index = self._image_index.get(source["image_id"])
+            if index is None:
+                continue
+            complete = complete_annotation({**source, "id": i}, self.skeleton)
+            if complete is not None:
+                yield {**complete, "image_id": self._image_ids[index]}
 
     def _read(self, file: coco.CocoFile, box_file: str | None, min_box_score: float) -> People:
         if box_file is None:
@@ -155,10 +162,7 @@ class CocoPose(Dataset):
         if not path.is_file():
             raise FileNotFoundError(f"there is no detection file {path} (data.val.box_file)")
         detections = read_json(path)
-        if not isinstance(detections, list) or not detections or "score" not in detections[0]:
-            raise ValueError(
-                f"{path} is not a list of detections with image_id, category_id, bbox and score"
-            )
+        settle(check_detections(detections), source=path)
         return detected_people(
             detections, self.skeleton, image_index=self._image_index, min_score=min_box_score
         )
