@@ -33,6 +33,25 @@ class Kill(Interrupt):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Signal(Callback):
+    """Send this process a signal, as a scheduler or a closed terminal does.
+
+    Args:
+        number: of the signal.
+        hook: where, e.g. ``on_before_optimizer_step``.
+        step: optimizer steps that are done by then.
+    """
+
+    def __init__(self, *, number: int, hook: str, step: int) -> None:
+        self.number, self.step, self.is_sent = number, step, False
+        setattr(self, hook, self._send)
+
+    def _send(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
+        if trainer.global_step == self.step and not self.is_sent:
+            self.is_sent = True
+            os.kill(os.getpid(), self.number)
+
+
 class Poison(Callback):
     """Make one gradient NaN in some steps.
 

@@ -41,8 +41,9 @@ def reported(
         with signals.handled():
             yield
     except KeyboardInterrupt as stopped:
+        said = interrupted if isinstance(interrupted, str) else interrupted()
         with suppress(OSError):  # the terminal may be gone
-            click.echo(interrupted if isinstance(interrupted, str) else interrupted())
+            click.echo(said, nl=bool(said))
         stopped = stopped if isinstance(stopped, signals.Stopped) else signals.Stopped()
         raise SystemExit(stopped.exit_status) from None
     except BrokenPipeError:

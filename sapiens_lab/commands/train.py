@@ -43,8 +43,10 @@ def fit(config: DictConfig) -> float | None:
 
 
 def _interrupted() -> str:
-    from sapiens_lab.commands.claim import own_folder
+    from sapiens_lab.commands.claim import is_main_process, own_folder
 
+    if not is_main_process():
+        return ""
     folder = own_folder()
     if folder is None or not (folder / "checkpoints/last.ckpt").is_file():
         return "stopped; nothing was trained yet"

@@ -15,8 +15,31 @@ class FinalValidation(Checkpoint):
 
     Lightning validates at its interval only: the weights that are trained after the last interval
     would reach no checkpoint. It calls checkpoint callbacks after all others, and so this one after
-    the timer.
+    the timer. A run that is stopped within this validation makes up for it when it is continued.
     """
+
+    def __init__(self) -> None:
+        self._is_due = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return whether the last step is made and not yet validated."""
+        return {"is_due": self._is_due}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self._is_due = state_dict["is_due"]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Ask for the validation that the run was stopped in."""
+        if self._is_due:
+            trainer.check_val_every_n_epoch = 1
+            done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+            trainer.val_check_batch = max(1, done)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note that it is done; the checkpoints of this validation are saved after this."""
+        if not trainer.sanity_checking:
+            self._is_due = False
 
     def on_train_batch_end(
         self,
@@ -28,6 +51,7 @@ class FinalValidation(Checkpoint):
     ) -> None:
         """Ask for a validation after the last step."""
         if _ends(trainer):
+            self._is_due = True
             trainer.check_val_every_n_epoch = 1
             trainer.should_stop = True  # Lightning validates before an early stop
 
