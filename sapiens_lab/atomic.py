@@ -169,8 +169,9 @@ def check_room(path: Path, needed: int) -> None:
     limit = file_limit()
     if limit is not None and needed > limit:
         raise WriteError(
-            f"{path} cannot be written: {size(needed)} are needed, {size(needed - limit)} more "
-            f"than a file may have here (`ulimit -f`). What was there before is unchanged",
+            f"{path} cannot be written: {size(needed)} are needed and a file may have "
+            f"{size(limit)} here (`ulimit -f`), so {size(needed - limit)} are missing. What was "
+            "there before is unchanged",
             errno.EFBIG,
         )
 

@@ -93,7 +93,7 @@ except atomic.WriteError as error:
 @pytest.mark.parametrize(
     ("expected", "message"),
     [
-        (3 * MB, "3.0 MB are needed, 2.0 MB more than a file may have"),
+        (3 * MB, "so 2.0 MB are missing"),
         (0, "after 1.0 MB; at least"),
     ],
 )

@@ -57,7 +57,7 @@ def reported(
             raise
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(message, err=True)
-        if folder is not None:
+        if folder is not None and (folder / "error.txt").is_file():
             click.echo(f"full trace: {folder / 'error.txt'}", err=True)
         raise SystemExit(1) from None
 
