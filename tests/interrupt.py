@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Sequence
 from typing import Any
@@ -50,6 +51,23 @@ class Signal(Callback):
         if trainer.global_step == self.step and not self.is_sent:
             self.is_sent = True
             os.kill(os.getpid(), self.number)
+
+
+class SmallFiles(Callback):
+    """Let files not grow beyond a size any more, as a full disk does.
+
+    Args:
+        largest: [bytes].
+        step: optimizer steps that are done by then.
+    """
+
+    def __init__(self, *, largest: int, step: int) -> None:
+        self.largest, self.step = largest, step
+
+    def on_train_batch_start(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
+        if trainer.global_step == self.step:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.largest, hard))
 
 
 class Poison(Callback):

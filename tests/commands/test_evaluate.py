@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.command import Commands, Run, metrics
@@ -46,3 +48,18 @@ def test_evaluating_without_a_run_says_how_to_get_one(
     with pytest.raises(SystemExit):
         commands.evaluate()
     assert "python train.py experiment=pose/synthetic" in capsys.readouterr().err
+
+
+def test_what_was_trained_in_several_processes_is_measured_in_one(
+    commands: Commands, trained: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = commands.cwd / "copy"
+    shutil.copytree(trained.folder, folder)
+    overrides = (folder / "overrides.yaml").read_text()
+    (folder / "overrides.yaml").write_text(f"{overrides}- trainer=ddp\n- trainer.devices=2\n")
+    commands.evaluate(f"ckpt_path={folder}/checkpoints/best.ckpt", "trust_run=true")
+    assert "measured in one process; trainer=ddp" in capsys.readouterr().out
+    [run] = commands.runs(pattern="*_evaluate")
+    assert "devices: 1" in (run / "config.yaml").read_text()
+    best = metrics(trained.folder)["best"]
+    assert metrics(run)["test"]["test/loss"] == pytest.approx(best["val/loss"], rel=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.command import TINY, Commands, Run, losses, metrics
+from tests.command import TINY, Commands, Run, losses, metrics, status
 from tests.conftest import ROOT
 
 RANDOM = ("data.num_workers=1", "backbone.drop_path=0.2")  # workers and dropout draw numbers too
@@ -86,3 +87,47 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
     [cut] = commands.runs("cut")
     commands.train(f"resume={cut}/checkpoints/last.ckpt", "~callbacks.cut", tiny=False)
     assert_same_weights(cut, trained.folder)
+
+
+def test_a_full_disk_leaves_the_last_whole_checkpoint(
+    commands: Commands, trained: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    overrides = [
+        "monitor=val/PCK@0.1",
+        "+callbacks.cut._target_=tests.interrupt.SmallFiles",
+        "+callbacks.cut.largest=2000000",
+        "+callbacks.cut.step=4",
+    ]
+    try:
+        assert status("train", *TINY, *overrides) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().err
+    assert said.count("error: ") == 1
+    assert "are needed and a file may have 2.0 MB here (`ulimit -f`), so" in said
+    assert "Traceback" not in said
+    [cut] = commands.runs()
+    assert not (cut / "export").exists()
+    assert not list(cut.rglob(".*.part"))
+    commands.train(f"resume={cut}/checkpoints/last.ckpt", "~callbacks.cut", tiny=False)
+    assert_same_weights(cut, trained.folder)
+
+
+def test_weights_are_not_resumed(commands: Commands, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"a": torch.ones(3)}, "mine.pth")
+    assert status("train", *TINY, "resume=mine.pth") == 1
+    said = capsys.readouterr().err
+    path = commands.cwd / "mine.pth"
+    assert (
+        f"mine.pth holds weights and no state of a run: start from it with weights={path}" in said
+    )
+    assert not commands.runs()
+
+
+def test_ckpt_path_is_not_for_training(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status("train", *TINY, "ckpt_path=/nowhere.ckpt") == 1
+    assert "ckpt_path=/nowhere.ckpt is for `evaluate`" in capsys.readouterr().err
+    assert not list(commands.runs()[0].iterdir())

@@ -154,6 +154,7 @@ def test_two_processes_count_nothing_twice(commands: Commands) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-2000:]
+    assert "sync_dist" not in result.stdout + result.stderr
     alone, together = (metrics(run)["last"] for run in commands.runs())
     assert together == pytest.approx(alone, rel=2e-4)
     first, second = commands.runs()

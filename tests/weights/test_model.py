@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 import sapiens_lab
+from sapiens_lab import atomic
 from sapiens_lab.models.heads import DeconvHead, MultiHead
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
@@ -102,6 +103,26 @@ def test_an_export_comes_back_whole(tmp_path: Path, make: Any) -> None:
         expected, found = source(IMAGE), model(IMAGE)
         torch.testing.assert_close(found, expected)
     assert not list(folder.glob(".*"))
+
+
+def test_two_files_of_different_exports_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def model() -> Sapiens:
+        backbone = ViT((64, 48), embed_dim=16, num_layers=1, num_heads=2)
+        return Sapiens(backbone, head=torch.nn.Identity())
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = save_model(model(), tmp_path, task={"name": "pose"})
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write_text", killed)  # between the two files
+        with pytest.raises(KeyboardInterrupt):
+            save_model(model(), folder, task={"name": "pose"})
+    with pytest.raises(ValueError, match=r"config\.json were not written together"):
+        load_model(folder)
+    load_model(save_model(model(), folder, task={"name": "pose"}))
 
 
 @torch.no_grad()
