@@ -24,7 +24,7 @@ if sys.platform != "win32":
 
 _PART = ".part"  # suffix of temporary files, whose names begin with a dot
 _MARGIN = 1 << 16  # file systems keep some room for themselves [bytes]
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -237,7 +237,7 @@ def _explain(error: BaseException, path: Path, expected: int, written: int) -> W
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, WriteError) or _is_about_another(error, path):
         return None
-    if number in _FULL or (isinstance(error, Exception) and _is_full(path, expected, written)):
+    if number in FULL or (isinstance(error, Exception) and _is_full(path, expected, written)):
         missing = max(expected - written, 1)
         limit = "your quota or `ulimit -f`" if number != errno.ENOSPC else "its disk"
         return WriteError(

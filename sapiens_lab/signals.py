@@ -114,11 +114,24 @@ def end_children() -> None:
             child.join(_GRACE_S)
 
 
-def _handle(number: int, _: FrameType | None) -> None:
+def _handle(number: int, frame: FrameType | None) -> None:
     first = _State.requested is None
     _State.requested = number
-    if not (_State.is_delayed and first):
-        raise Stopped(number)
+    if _State.is_delayed and first:
+        return
+    if _is_importing(frame):  # half an import of a compiled module can crash on the way out
+        os.write(1, b"stopped\n")
+        end_children()
+        os._exit(Stopped(number).exit_status)
+    raise Stopped(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _wait(parent: multiprocessing.process.BaseProcess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 
 from sapiens_lab import signals
-from sapiens_lab.atomic import write_text
+from sapiens_lab.atomic import FULL, write_text
 
 # What a user or a disk causes: the message says what to do, so a trace would only hide it.
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
@@ -38,7 +39,7 @@ def reported(
             129 after SIGHUP, as shells have it.
     """
     try:
-        with signals.handled():
+        with signals.handled(), _quiet_threads():
             yield
     except KeyboardInterrupt as stopped:
         said = interrupted if isinstance(interrupted, str) else interrupted()
@@ -60,6 +61,22 @@ def reported(
         if folder is not None and (folder / "error.txt").is_file():
             click.echo(f"full trace: {folder / 'error.txt'}", err=True)
         raise SystemExit(1) from None
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Keep threads of libraries from printing a trace each where the disk is full."""
+    before = threading.excepthook
+
+    def report(args: threading.ExceptHookArgs) -> None:
+        if not (isinstance(args.exc_value, OSError) and args.exc_value.errno in FULL):
+            before(args)
+
+    threading.excepthook = report
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def explain(error: BaseException) -> str | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.command import TINY, Commands, Run, losses, metrics, run, status
 from tests.commands.test_resume import RANDOM, assert_same_weights
+from tests.conftest import ROOT
 from tests.interrupt import Signal
 
 LONGER = ("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2")  # validated after 2 and 3
@@ -86,3 +90,14 @@ def test_a_finished_run_says_so(commands: Commands, capsys: pytest.CaptureFixtur
     run("train", "resume=auto")
     said = capsys.readouterr().out
     assert "this run was finished: 1 epochs, 3 steps. A higher trainer.max_epochs trains on" in said
+
+
+def test_a_signal_during_an_import_ends_the_process_at_once(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import os, time\nos.kill(os.getpid(), 15)\ntime.sleep(60)\n")
+    code = "from sapiens_lab import signals\nwith signals.handled():\n    import slow"
+    path = f"{tmp_path}:{ROOT}"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert (result.returncode, result.stdout, result.stderr) == (143, "stopped\n", "")

@@ -377,7 +377,7 @@ def trial(kind: str, place: Path, seed: int, expected: Weights, duration_s: floa
         return f"{said}; {count} files whole"
     finally:
         if (place / "outputs").is_mount():
-            subprocess.run(["umount", str(place / "outputs")], check=True)
+            subprocess.run(["umount", "--lazy", str(place / "outputs")], check=True)
 
 
 def undisturbed(place: Path) -> tuple[Weights, float]:
