@@ -108,14 +108,14 @@ def test_an_export_comes_back_whole(tmp_path: Path, make: Any) -> None:
 def test_two_files_of_different_exports_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def model() -> Sapiens:
+    def model() -> MaskedAutoencoder:
         backbone = ViT((64, 48), embed_dim=16, num_layers=1, num_heads=2)
-        return Sapiens(backbone, head=torch.nn.Identity())
+        return MaskedAutoencoder(backbone, decoder_dim=8, decoder_layers=1, decoder_heads=2)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    folder = save_model(model(), tmp_path, task={"name": "pose"})
+    folder = save_model(model(), tmp_path, task={"name": "pretrain"})
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "write_text", killed)  # between the two files
         with pytest.raises(KeyboardInterrupt):
