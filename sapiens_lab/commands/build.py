@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab import signals
 from sapiens_lab.commands import trust
@@ -144,6 +144,11 @@ def _record(config: DictConfig, folder: Path) -> None:
 def run_folder() -> Path:
     """Return the folder of the run in progress."""
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+def typed_overrides() -> list[str]:
+    """Return the overrides of the run in progress; ``${...}`` in them stays as it was typed."""
+    return [str(w) for w in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)]
 
 
 def silence() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.base import Node
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from sapiens_lab.commands import foreign
 from sapiens_lab.commands.errors import explain
@@ -30,6 +30,7 @@ _ROOT = "sapiens_lab.commands.root.Root"
 _SPECIAL = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 _REFERENCE = re.compile(r"\$\{([\w.@]+)\}")
 _MAX_SHOWN = 60  # characters of a value
+_MAX_LISTED = 12  # arguments of a class
 
 
 def check_config(config: DictConfig, overrides: Sequence[str], choices: Mapping[str, str]) -> None:
@@ -47,12 +48,12 @@ def check_config(config: DictConfig, overrides: Sequence[str], choices: Mapping[
     faults: dict[str, str] = {}
     root = signature(_ROOT)
     assert root is not None
-    for key, fault in (
-        *_missing("", config, root, replaced),
-        *_arguments("", config, root, _ROOT),
-        *_nodes("", config, replaced),
-    ):
-        faults.setdefault(key, fault)
+    for name, argument in root.arguments.items():
+        if argument.is_required and name not in config:
+            faults[name] = f"{name} is needed: the config was left without it"
+    for key, fault in (*_arguments("", config, root, _ROOT), *_nodes("", config, replaced)):
+        if not any(f"key '{name}' not found" in fault for name in faults):  # said already
+            faults.setdefault(key, fault)
     if faults:
         raise ValueError("\n".join(faults.values()))
 
@@ -158,7 +159,8 @@ def no_argument(found: Signature, name: str) -> str:
     known = list(found.arguments)
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
     hint = f"; did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else "."
-    listed = f" It has {', '.join(known)}" if known else " It has none"
+    listed = f" It has {', '.join(known[:_MAX_LISTED])}" if known else " It has none"
+    listed += f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
     return f"{found.name} has no argument `{name}`{hint}{listed}"
 
 
@@ -187,9 +189,9 @@ def _arguments(
 
 def _judge(key: str, node: Any, expected: Expected, whose: str) -> Iterator[tuple[str, str]]:
     """Compare a value with what is expected; name the key from which it comes."""
-    raw = node._value() if isinstance(node, Node) else node
+    raw = node
     try:
-        origin, node = _follow(key, node)
+        origin, node = _follow(key, raw)
         if isinstance(node, Node) and node._is_missing():
             yield origin, f"{origin} has no value: add `{origin}=...`"
             return
@@ -220,16 +222,15 @@ def _inner(key: str, node: Any, expected: Expected, whose: str) -> Iterator[tupl
                     yield from _judge(f"{key}[{index}]", item, one, whose)
 
 
-def _explained(key: str, raw: Any, error: OmegaConfBaseException) -> tuple[str, str]:
+def _explained(key: str, node: Node, error: OmegaConfBaseException) -> tuple[str, str]:
     """Say which key an interpolation could not make use of."""
     message = explain(error) or str(error).splitlines()[0]
-    names = _REFERENCE.findall(str(raw))
-    if not names or names[0] in message.split("'"):
+    names = _REFERENCE.findall(str(node._value()))
+    if not names or isinstance(error, InterpolationKeyError):
         return key, message if key in message else f"{key}: {message}"
-    node = error.parent_node
-    while node is not None and node._get_parent() is not None:
-        node = node._get_parent()
-    value = OmegaConf.select(node, names[0]) if isinstance(node, DictConfig) else None
+    if message.startswith(f"{names[0]} "):
+        return names[0], message
+    value = OmegaConf.select(node._get_root(), names[0])
     return names[0], f"{names[0]}={_shown(value)}: {message}"
 
 

@@ -20,14 +20,19 @@ import hydra
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab.commands import suggestions, trust
+from sapiens_lab.commands.accepting import accept_argument
+from sapiens_lab.commands.build import run_folder, typed_overrides
+from sapiens_lab.commands.checking import check_config
 from sapiens_lab.commands.claim import own_folder, release
 from sapiens_lab.commands.errors import reported
 from sapiens_lab.commands.resolvers import register_resolvers
+from sapiens_lab.commands.targets import add_search_folders
 from sapiens_lab.training import runs
 
 _PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")
@@ -72,20 +77,65 @@ def run_app(
     program = [sys.argv[0], *([str(context.info_name)] if context.parent else [])]
     full_error = os.environ.get(_FULL_ERROR)
     with reported(interrupted=interrupted), _explained(overrides):
+        add_search_folders([Path.cwd(), *_config_dirs(overrides)])
         words = complete_overrides(command, overrides)
 
         def entry(config: DictConfig) -> float | None:
             release()
             # Lightning starts further processes with the same command line and environment.
-            report = reported(interrupted=interrupted, run_folder=own_folder)
-            with _argv(*program, *words), _environment(_FULL_ERROR, full_error), report:
-                return main(config)
+            with _argv(*program, *words), _environment(_FULL_ERROR, full_error):
+                with reported(interrupted=interrupted), _without_empty_folder():
+                    _check(config)
+                with reported(interrupted=interrupted, run_folder=own_folder):
+                    return main(config)
 
+        app = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")
         # With this variable Hydra raises what is wrong with the config instead of printing it.
-        with _argv(program[0], *words), _environment(_FULL_ERROR, "1"):
-            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(
-                entry
-            )()
+        with _environment(_FULL_ERROR, "1"):
+            while True:
+                try:
+                    with _argv(program[0], *words):
+                        app(entry)()
+                    return
+                except ConfigCompositionException as error:
+                    words = _accepted(words, error)
+
+
+def _check(config: DictConfig) -> None:
+    check_config(config, typed_overrides(), dict(HydraConfig.get().runtime.choices))
+
+
+def _accepted(words: Sequence[str], error: ConfigCompositionException) -> list[str]:
+    """Return the words with one that Hydra refused as an argument of a class, if it is one."""
+    arguments = get_args_parser().parse_intermixed_args(list(words))
+    GlobalHydra.instance().clear()
+    accepted = accept_argument(
+        arguments.overrides,
+        str(error),
+        lambda typed: _compose(
+            _single(typed), arguments.config_name or "config", _config_dirs(words)
+        ),
+    )
+    if accepted is None:
+        raise error
+    return [*(word for word in words if word not in arguments.overrides), *accepted]
+
+
+def _config_dirs(argv: Sequence[str]) -> list[Path]:
+    """Return the folder of ``--config-dir``, if there is one."""
+    given = get_args_parser().parse_intermixed_args(list(argv)).config_dir
+    return [Path(given)] if given else []
+
+
+@contextlib.contextmanager
+def _without_empty_folder() -> Iterator[None]:
+    """Leave no folder of a run that was refused."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            run_folder().rmdir()  # one with files stays
+        raise
 
 
 def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
@@ -123,7 +173,7 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         others = [*others, f"hydra.run.dir='{run}'"]
     recorded = trust.recorded_words(
         run / runs.OVERRIDES_FILE,
-        [config_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])],
+        [config_folder(), *_config_dirs(argv)],
         is_trusted=any(word.lower() == "trust_run=true" for word in typed),
     )
     if command is Command.EVALUATE:
@@ -208,9 +258,17 @@ def _explained(argv: Sequence[str]) -> Iterator[None]:
             f"`{error.override}` is not Hydra's grammar of KEY=VALUE: {reason}. A value with "
             "spaces or brackets needs quotes inside the shell's: 'key=\"some value\"'"
         ) from error
+    except ValueError as error:
+        if not str(error).startswith("Config group override must be"):
+            raise
+        typed = get_args_parser().parse_intermixed_args(list(argv)).overrides
+        folders = [config_folder(), *_config_dirs(argv)]
+        overrides = OverridesParser.create().parse_overrides(typed)
+        wrong = [o.input_line for o in overrides if not isinstance(o.value(), (str, list))]
+        raise ValueError(suggestions.explain_choice([w for w in wrong if w], folders)) from error
     except HydraException as error:
         arguments = get_args_parser().parse_intermixed_args(list(argv))
-        folders = [config_folder(), *([Path(arguments.config_dir)] if arguments.config_dir else [])]
+        folders = [config_folder(), *_config_dirs(argv)]
         GlobalHydra.instance().clear()
         defaults = OmegaConf.to_container(_compose([], "config", []), resolve=False)
         assert isinstance(defaults, dict)

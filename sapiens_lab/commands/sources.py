@@ -21,6 +21,12 @@ class Module:
     is_package: bool
     bindings: dict[str, ast.AST]  # name -> what it is bound to at the top level
     stars: tuple[str, ...]  # modules from which everything is imported
+    has_stub: bool  # which lists all public names
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no name is made at run time."""
+        return self.has_stub or not (self.stars or "__getattr__" in self.bindings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +130,8 @@ def module(name: str) -> Module | None:
                 stars.append(node.name)
             else:
                 bindings[name_] = node
-    return Module(name, is_package, bindings, tuple(stars))
+    has_stub = is_package and path.with_suffix(".pyi").is_file()
+    return Module(name, is_package, bindings, tuple(stars), has_stub)
 
 
 def _ask(finder: object, name: str, path: Sequence[str] | None) -> ModuleSpec | None:

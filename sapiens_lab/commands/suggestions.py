@@ -47,6 +47,25 @@ def explain(overrides: Sequence[str], message: str, known: set[str]) -> str:
     return "\n".join(lines)
 
 
+def explain_choice(overrides: Sequence[str], folders: Sequence[Path]) -> str:
+    """Say which options a config group has, where an override gives no name of one.
+
+    Args:
+        overrides: those whose value is neither a text nor a list.
+        folders: of configs; a folder within is a group.
+    """
+    lines = []
+    for word in overrides:
+        key = override_key(word)
+        files = [file for folder in folders for file in (folder / key).glob("*.yaml")]
+        if not key:
+            lines.append(f"`{word}` has no key; overrides are KEY=VALUE")
+        elif files:
+            options = ", ".join(sorted({file.stem for file in files}))
+            lines.append(f"{word}: must be one of {options}")
+    return "\n".join(lines)
+
+
 def _keys(node: Any, prefix: str) -> list[str]:
     if not isinstance(node, Mapping):
         return [prefix]

@@ -33,8 +33,8 @@ def find_fault(target: object) -> str | None:
     )
     if known == 0:
         return (
-            f"there is no module `{words[0]}`; searched: {', '.join(_search_path())}. A module of "
-            "your own is found in the current folder and in --config-dir"
+            f"there is no module `{words[0]}` in {', '.join(_search_path())}. A module of your own "
+            "is found in the current folder and in --config-dir"
         )
     if known == len(words):
         return "is a module, not a class or a function in it"
@@ -42,7 +42,10 @@ def find_fault(target: object) -> str | None:
 
 
 def _find_fault_within(module: str, rest: list[str]) -> str | None:
-    """Look into a module; it is imported, as a name may be made at run time."""
+    """Look into a module; it is imported where a name may be made at run time."""
+    source = sources.module(module)
+    if source is not None and source.is_complete:
+        return _unknown_name(module, rest)
     try:
         value = importlib.import_module(module)
         for word in rest:

@@ -1,0 +1,80 @@
+"""Let an override set any argument of a class, also one that the config does not name.
+
+Hydra refuses a key that is not in the config. Where the class of the node has an argument of that
+name, the override is meant as Hydra's ``++key=value``, which adds the key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.base import Node
+
+from sapiens_lab.commands.checking import no_argument
+from sapiens_lab.commands.signatures import Signature, signature
+from sapiens_lab.training.runs import override_key
+
+_REFUSED = re.compile(r"Could not override '([^']+)'")
+
+
+def accept_argument(
+    words: Sequence[str], message: str, compose: Callable[[Sequence[str]], DictConfig]
+) -> list[str] | None:
+    """Turn the override that Hydra refused into one that adds the key.
+
+    Args:
+        words: overrides of the command line.
+        message: Hydra's, which quotes the key.
+        compose: composes a config from overrides.
+
+    Returns:
+        The overrides to try next; ``None`` if the key belongs to no class that is known.
+
+    Raises:
+        ValueError: the class has no such argument; names the nearest.
+    """
+    match = _REFUSED.match(message)
+    if match is None:
+        return None
+    key = match.group(1)
+    refused = [word for word in words if word[0] not in "+~" and override_key(word) == key]
+    if not refused:
+        return None
+    config = compose([word for word in words if word not in refused])
+    found = _class_of(config, key)
+    if found is None:
+        return None
+    name, its_class = found
+    if name in its_class.arguments or its_class.takes_any:
+        return [f"++{word}" if word in refused else word for word in words]
+    near = difflib.get_close_matches(key, list(_keys(config)), n=3, cutoff=0.75)
+    keys = f" Near keys: {', '.join(near)}" if near else ""
+    raise ValueError(f"{refused[-1]}: {no_argument(its_class, name)}.{keys}")
+
+
+def _class_of(config: DictConfig, key: str) -> tuple[str, Signature] | None:
+    """Return the argument that a key means, and the signature of its class."""
+    words = key.split(".")
+    for length in range(len(words) - 1, 0, -1):
+        path = ".".join(words[:length])
+        node = OmegaConf.select(config, path, throw_on_resolution_failure=False)
+        if isinstance(node, DictConfig):
+            target = node.get("_target_")
+            its_class = signature(target) if isinstance(target, str) else None
+            return None if its_class is None else (words[length], its_class)
+    return None
+
+
+def _keys(node: DictConfig, prefix: str = "") -> list[str]:
+    keys = []
+    for name in node:
+        key = f"{prefix}{name}"
+        keys.append(key)
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and isinstance(child, Node):
+            if not (child._is_interpolation() or child._is_none() or child._is_missing()):
+                keys += _keys(child, f"{key}.")
+    return keys
