@@ -25,4 +25,6 @@ Whole = Annotated[int, Range(low=0)]
 Positive = Annotated[float, Range(above=0)]
 NonNegative = Annotated[float, Range(low=0)]
 Fraction = Annotated[float, Range(low=0, high=1)]
+BelowOne = Annotated[float, Range(low=0, below=1)]
+Within = Annotated[float, Range(above=0, below=1)]
 ImageSize = tuple[Count, Count]  # (height, width)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.base import Node
 
 from sapiens_lab.commands.checking import no_argument
 from sapiens_lab.commands.signatures import Signature, signature
@@ -43,16 +42,23 @@ def accept_argument(
     refused = [word for word in words if word[0] not in "+~" and override_key(word) == key]
     if not refused:
         return None
-    config = compose([word for word in words if word not in refused])
+    config = compose([_added(word) for word in words if word not in refused])
     found = _class_of(config, key)
     if found is None:
         return None
     name, its_class = found
     if name in its_class.arguments or its_class.takes_any:
         return [f"++{word}" if word in refused else word for word in words]
-    near = difflib.get_close_matches(key, list(_keys(config)), n=3, cutoff=0.75)
+    near = difflib.get_close_matches(key, _keys(config), n=3, cutoff=0.75)
     keys = f" Near keys: {', '.join(near)}" if near else ""
     raise ValueError(f"{refused[-1]}: {no_argument(its_class, name)}.{keys}")
+
+
+def _added(word: str) -> str:
+    """Let no other unknown key stop a config from being composed."""
+    key = word.split("=", 1)[0]
+    is_value = "." in key and not {"@", "/"} & set(key) and key[0] not in "+~"
+    return f"++{word}" if is_value and not key.startswith("hydra.") else word
 
 
 def _class_of(config: DictConfig, key: str) -> tuple[str, Signature] | None:
@@ -70,11 +76,9 @@ def _class_of(config: DictConfig, key: str) -> tuple[str, Signature] | None:
 
 def _keys(node: DictConfig, prefix: str = "") -> list[str]:
     keys = []
-    for name in node:
-        key = f"{prefix}{name}"
-        keys.append(key)
+    for name in map(str, node):
+        keys.append(f"{prefix}{name}")
         child = node._get_node(name)
-        if isinstance(child, DictConfig) and isinstance(child, Node):
-            if not (child._is_interpolation() or child._is_none() or child._is_missing()):
-                keys += _keys(child, f"{key}.")
+        if isinstance(child, DictConfig) and not child._is_interpolation() and len(child):
+            keys += _keys(child, f"{prefix}{name}.")
     return keys

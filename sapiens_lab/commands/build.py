@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from sapiens_lab import signals
 from sapiens_lab.commands import trust
 from sapiens_lab.commands.claim import is_main_process, own
+from sapiens_lab.commands.monitored import check_logged, check_monitor
 from sapiens_lab.commands.summary import print_config, print_summary
 from sapiens_lab.limits import set_limit_scale
 from sapiens_lab.training import runs
@@ -49,6 +50,9 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
     for split in ("train", "val") if config.ckpt_path is None else ("test",):
         datamodule.dataset(split)
     learner = instantiate(config.learner, _convert_="all")
+    names = learner.task.metric_names()
+    check_monitor(config.monitor, names)
+    check_logged(config.log_metrics, names)
     if config.weights is not None:
         from sapiens_lab.weights.description import output_names
         from sapiens_lab.weights.load import load_weights
@@ -148,7 +152,9 @@ def run_folder() -> Path:
 
 def typed_overrides() -> list[str]:
     """Return the overrides of the run in progress; ``${...}`` in them stays as it was typed."""
-    return [str(w) for w in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)]
+    words = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(words, list)
+    return [str(word) for word in words]
 
 
 def silence() -> None:

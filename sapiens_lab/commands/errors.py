@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -88,9 +89,30 @@ def explain(error: BaseException) -> str | None:
     while _is_from_config(chain[-1]) and (inner := chain[-1].__cause__ or chain[-1].__context__):
         chain.append(inner)
     for cause in reversed(chain):
-        if isinstance(cause, USER_ERRORS) and not _is_from_config(cause):
-            return _sentence(cause)
+        if not _is_from_config(cause) and (_is_users(cause) or _is_refused_call(cause)):
+            return _with_key(_sentence(cause), str(chain[0]))
     return _config_sentence(chain[-1]) if _is_from_config(chain[-1]) else None
+
+
+def _is_users(error: BaseException) -> bool:
+    """Recognize a user's mistake, by name where a library has its own class for it."""
+    return isinstance(error, USER_ERRORS) or type(error).__name__ == "MisconfigurationException"
+
+
+def _is_refused_call(error: BaseException) -> bool:
+    """Recognize arguments that Hydra passed and that a constructor does not take."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return (
+        isinstance(error, TypeError) and bool(frames) and "hydra" in Path(frames[-1].filename).parts
+    )
+
+
+def _with_key(sentence: str, message: str) -> str:
+    """Name the node that could not be built, where the sentence does not."""
+    match = re.search(r"^full_key: (?:learner\.)?([\w.]+)$", message, re.MULTILINE)
+    if match is None or f"{match[1]}." in sentence:
+        return sentence
+    return f"{match[1]}: {sentence}"
 
 
 def _sentence(error: BaseException) -> str:

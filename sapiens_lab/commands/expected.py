@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from sapiens_lab.ranges import Range
 
+_UNLIMITED = Range()
+
 
 class Expected(Protocol):
     """One kind of value."""
@@ -62,7 +64,7 @@ class Number:
     """A number within a range."""
 
     is_whole: bool
-    range: Range = Range()
+    range: Range = _UNLIMITED
 
     @property
     def words(self) -> str:
@@ -88,7 +90,7 @@ class Number:
         r = self.range
         return (
             not math.isnan(value)
-            and (r == Range() or math.isfinite(value))
+            and (r == _UNLIMITED or math.isfinite(value))
             and (r.low is None or value >= r.low)
             and (r.high is None or value <= r.high)
             and (r.above is None or value > r.above)
@@ -190,7 +192,7 @@ class Either:
     def words(self) -> str:
         """All of them; objects only where nothing but null could be typed instead."""
         typed = [o for o in self.options if not isinstance(o, Built)]
-        return " or ".join(o.words for o in (typed if typed != [NULL] else self.options))
+        return " or ".join(o.words for o in (typed if typed not in ([], [NULL]) else self.options))
 
     def accepts(self, value: Any) -> bool:
         """Accept what one of them does."""

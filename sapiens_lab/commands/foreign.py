@@ -19,9 +19,7 @@ _DURATION = r"\d+:\d\d:\d\d:\d\d"
 EXPECTED: Mapping[str, Mapping[str, Expected]] = {
     "lightning.Trainer": {
         "accelerator": Choice(("auto", "cpu", "gpu", "cuda", "mps", "tpu")),
-        "devices": either(
-            _COUNT, _ENDLESS, Text("auto", r"auto|-1|\d+(,\d+)*"), Many(_WHOLE)
-        ),
+        "devices": either(_COUNT, _ENDLESS, Text("auto", r"auto|-1|\d+(,\d+)*"), Many(_WHOLE)),
         "num_nodes": _COUNT,
         # Weights of 16 or 64 bits would need batches of the same; mixed precision is as fast.
         "precision": Choice(

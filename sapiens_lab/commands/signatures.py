@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from sapiens_lab.commands.annotations import read_annotation
 from sapiens_lab.commands.expected import Anything, Expected
@@ -39,7 +39,7 @@ class Signature:
     has_constructor: bool = True  # a class without one leaves it to its other bases
 
 
-@lru_cache(maxsize=None)
+@cache
 def signature(target: str) -> Signature | None:
     """Return the signature of a dotted path; ``None`` if the source does not tell."""
     definition = resolve(target)

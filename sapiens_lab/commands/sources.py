@@ -6,7 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -26,7 +26,11 @@ class Module:
     @property
     def is_complete(self) -> bool:
         """Whether no name is made at run time."""
-        return self.has_stub or not (self.stars or "__getattr__" in self.bindings)
+        if self.has_stub:
+            return True
+        homes = [module(star) for star in self.stars]
+        is_plain = "__getattr__" not in self.bindings
+        return is_plain and all(home is not None and home.is_complete for home in homes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +112,7 @@ def find_spec(name: str) -> ModuleSpec | None:
     return spec
 
 
-@lru_cache(maxsize=None)
+@cache
 def module(name: str) -> Module | None:
     """Parse a module; ``None`` if there is none, or none in Python."""
     spec = find_spec(name)

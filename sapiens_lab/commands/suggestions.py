@@ -43,7 +43,8 @@ def explain(overrides: Sequence[str], message: str, known: set[str]) -> str:
         near = near or sorted(k for k in candidates if k.endswith(f".{key.split('.')[-1]}"))[:3]
         if near:
             lines.append(f"`{word}`: did you mean {' or '.join(f'`{n}`' for n in near)}?")
-    lines.append("`+key=value` adds an argument that the config does not name.")
+    if lines[0].startswith("Could not override"):
+        lines.append("`+key=value` adds a key that the config does not have.")
     return "\n".join(lines)
 
 
@@ -57,12 +58,12 @@ def explain_choice(overrides: Sequence[str], folders: Sequence[Path]) -> str:
     lines = []
     for word in overrides:
         key = override_key(word)
-        files = [file for folder in folders for file in (folder / key).glob("*.yaml")]
+        files = [file for folder in folders for file in (folder / key).rglob("*.yaml")]
         if not key:
             lines.append(f"`{word}` has no key; overrides are KEY=VALUE")
         elif files:
-            options = ", ".join(sorted({file.stem for file in files}))
-            lines.append(f"{word}: must be one of {options}")
+            options = sorted({f.as_posix().split(f"/{key}/")[-1][: -len(".yaml")] for f in files})
+            lines.append(f"{word}: must be one of {', '.join(options)}")
     return "\n".join(lines)
 
 

@@ -28,9 +28,7 @@ def find_fault(target: object) -> str | None:
     if sources.resolve(target) is not None:
         return None
     words = target.split(".")
-    known = next(
-        (n for n in range(len(words), 0, -1) if sources.find_spec(".".join(words[:n]))), 0
-    )
+    known = next((n for n in range(len(words), 0, -1) if sources.find_spec(".".join(words[:n]))), 0)
     if known == 0:
         return (
             f"there is no module `{words[0]}` in {', '.join(_search_path())}. A module of your own "

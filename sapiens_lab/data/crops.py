@@ -12,13 +12,14 @@ from sapiens_lab import geometry
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.data.transforms import Generator, frame
 from sapiens_lab.geometry import Matrix
+from sapiens_lab.ranges import Count, Fraction, ImageSize, Positive
 
 
 @dataclass(frozen=True, slots=True)
 class Resize:
     """Make the whole image the input, whatever its aspect; the official dense evaluation."""
 
-    image_size: tuple[int, int]  # (height, width)
+    image_size: ImageSize  # (height, width)
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with the resize planned."""
@@ -35,10 +36,10 @@ class RandomScaledCrop:
     ``max_fraction`` is drawn again (``RandomCrop`` with ``cat_max_ratio``).
     """
 
-    image_size: tuple[int, int]  # (height, width)
-    ratio: tuple[float, float] = (0.2, 2.0)
-    max_fraction: float = 0.75  # has no effect without labels
-    tries: int = 10
+    image_size: ImageSize  # (height, width)
+    ratio: tuple[Positive, Positive] = (0.2, 2.0)
+    max_fraction: Fraction = 0.75  # has no effect without labels
+    tries: Count = 10
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with one resize planned that shows the window."""
@@ -75,10 +76,13 @@ class RandomResizedCrop:
     center is taken.
     """
 
-    image_size: tuple[int, int]  # (height, width)
-    area: tuple[float, float] = (0.2, 1.0)  # fraction of the image
-    aspect: tuple[float, float] = (3 / 4, 4 / 3)  # width / height, relative to the input's own
-    tries: int = 10
+    image_size: ImageSize  # (height, width)
+    area: tuple[Positive, Positive] = (0.2, 1.0)  # fraction of the image
+    aspect: tuple[Positive, Positive] = (
+        3 / 4,
+        4 / 3,
+    )  # width / height, over the input's own
+    tries: Count = 10
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with the window planned."""
@@ -99,7 +103,7 @@ class RandomResizedCrop:
 class CenterCrop:
     """Make the largest window of the input's aspect, in the center of the image, the input."""
 
-    image_size: tuple[int, int]  # (height, width)
+    image_size: ImageSize  # (height, width)
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with the window planned."""

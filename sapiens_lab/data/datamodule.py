@@ -17,6 +17,7 @@ from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
 from sapiens_lab.signals import end_with_parent, stand_apart
+from sapiens_lab.ranges import Count, Whole
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,11 @@ class DataModule(L.LightningDataModule):
         test: DatasetFactory | None = None,
         train_transforms: Mapping[str, Transform | None],
         eval_transforms: Mapping[str, Transform | None],
-        batch_size: int,
-        eval_batch_size: int | None = None,
-        limit: int | None = None,
-        num_workers: int | None = None,
-        seed: int = 0,
+        batch_size: Count,
+        eval_batch_size: Count | None = None,
+        limit: Count | None = None,
+        num_workers: Whole | None = None,
+        seed: Whole = 0,
         on_error: OnError = "raise",
         root: str | None = None,
     ) -> None:
@@ -144,7 +145,7 @@ class DataModule(L.LightningDataModule):
         return ("test",) if testing else ("train", "val")
 
     def _loader(
-        self, split: str, transforms: str, batch_size: int, *, train: bool
+        self, split: str, transforms: str, batch_size: Count, *, train: bool
     ) -> DataLoader[Sample | Dropped]:
         dataset = TransformedDataset(
             self.dataset(split),

@@ -15,6 +15,7 @@ from sapiens_lab.data.fields import Image
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.data.transforms import Generator
+from sapiens_lab.ranges import Count, Fraction, NonNegative, Whole
 
 _IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -29,7 +30,7 @@ class RandomBackground:
     """
 
     folder: str | None  # of images, searched in depth; None switches the step off
-    p: float = 0.5
+    p: Fraction = 0.5
 
     def __post_init__(self) -> None:
         """Fail at the start of a run, not in a worker."""
@@ -79,12 +80,12 @@ class PhotometricDistortion:
     was applied twice or never, and its hue was cut off instead of wrapped.
     """
 
-    brightness: float = 32.0  # pixel values
-    contrast: tuple[float, float] = (0.5, 1.5)
-    saturation: tuple[float, float] = (0.5, 1.5)
-    hue: int = 18  # half degrees, as OpenCV counts
-    p: float = 0.5  # of each of the four
-    p_channel_shuffle: float = 0.0
+    brightness: NonNegative = 32.0  # pixel values
+    contrast: tuple[NonNegative, NonNegative] = (0.5, 1.5)
+    saturation: tuple[NonNegative, NonNegative] = (0.5, 1.5)
+    hue: Whole = 18  # half degrees, as OpenCV counts
+    p: Fraction = 0.5  # of each of the four
+    p_channel_shuffle: Fraction = 0.0
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with other colors."""
@@ -108,10 +109,10 @@ class PhotometricDistortion:
 class RandomBlur:
     """Mean or median blur over an odd window of ``min_size..max_size`` pixels."""
 
-    p_mean: float = 0.1
-    p_median: float = 0.1
-    min_size: int = 3
-    max_size: int = 7
+    p_mean: Fraction = 0.1
+    p_median: Fraction = 0.1
+    min_size: Count = 3
+    max_size: Count = 7
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample, perhaps less sharp."""
@@ -134,9 +135,9 @@ class CoarseDropout:
     The official pose recipe does this to every training sample.
     """
 
-    p: float = 1.0
-    min_fraction: float = 0.2  # of the image's height and of its width
-    max_fraction: float = 0.4
+    p: Fraction = 1.0
+    min_fraction: Fraction = 0.2  # of the image's height and of its width
+    max_fraction: Fraction = 0.4
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with a hole."""

@@ -18,6 +18,7 @@ from sapiens_lab import geometry
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.geometry import Matrix
+from sapiens_lab.ranges import BelowOne, Fraction, ImageSize, NonNegative, Positive, Whole
 
 Generator = np.random.Generator
 
@@ -36,7 +37,7 @@ class Transform(Protocol):
 class ExpandBox:
     """Enlarge the box about its center."""
 
-    factor: float = 1.25
+    factor: Positive = 1.25
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with a larger box."""
@@ -52,12 +53,12 @@ class RandomHalfBody:
     """
 
     skeleton: str | Skeleton  # knows which points are upper and lower; without them: no effect
-    p: float = 0.3
-    p_upper: float = 0.7  # where both halves have enough points
-    padding: float = 1.5
-    min_visible: int = 9
-    min_upper: int = 2
-    min_lower: int = 3
+    p: Fraction = 0.3
+    p_upper: Fraction = 0.7  # where both halves have enough points
+    padding: Positive = 1.5
+    min_visible: Whole = 9
+    min_upper: Whole = 2
+    min_lower: Whole = 3
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample, perhaps with the box of one half."""
@@ -99,12 +100,12 @@ class RandomShiftScaleRotate:
     occur.
     """
 
-    shift: float = 0.16  # of the box's width and height
-    p_shift: float = 0.3
-    scale: float = 0.5  # the factor lies in 1 - scale .. 1 + scale
-    p_scale: float = 1.0
-    rotate_deg: float = 80.0
-    p_rotate: float = 0.6
+    shift: NonNegative = 0.16  # of the box's width and height
+    p_shift: Fraction = 0.3
+    scale: BelowOne = 0.5  # the factor lies in 1 - scale .. 1 + scale
+    p_scale: Fraction = 1.0
+    rotate_deg: NonNegative = 80.0
+    p_rotate: Fraction = 0.6
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with another box and a rotated plan."""
@@ -122,7 +123,7 @@ class RandomShiftScaleRotate:
 class RandomFlip:
     """Flip about the center of the box; does nothing where left/right pairs are not known."""
 
-    p: float = 0.5
+    p: Fraction = 0.5
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample, perhaps flipped."""
@@ -136,7 +137,7 @@ class RandomFlip:
 class CropToBox:
     """Make the box, grown to the input's aspect, the whole input."""
 
-    image_size: tuple[int, int]  # (height, width)
+    image_size: ImageSize  # (height, width)
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample with the crop planned."""
@@ -149,7 +150,7 @@ class CropToBox:
 class Warp:
     """Sample the image and every annotation through the planned matrix, once."""
 
-    image_size: tuple[int, int]  # (height, width)
+    image_size: ImageSize  # (height, width)
     antialias: bool = False  # average blocks where the crop shrinks by two or more
     replicate_edge: bool = False  # as the official dense recipes do, and the official pose does not
     keep_source: bool = False  # dense predictions are measured at the source's size
@@ -174,7 +175,7 @@ class RequireKeypoints:
     Of a set of fewer than twice ``min_inside`` points, half must be left.
     """
 
-    min_inside: int = 4
+    min_inside: Whole = 4
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample | None:
         """Return the sample, or ``None`` if too few labeled points lie in the image."""
@@ -192,8 +193,8 @@ class RequireKeypoints:
 class RandomRotate:
     """Rotate the image about the center of the box, by a uniform angle of up to ``max_deg``."""
 
-    max_deg: float = 45.0
-    p: float = 0.5
+    max_deg: NonNegative = 45.0
+    p: Fraction = 0.5
 
     def __call__(self, sample: Sample, rng: Generator) -> Sample:
         """Return the sample, perhaps rotated."""
@@ -208,7 +209,7 @@ def frame(sample: Sample, matrix: Matrix, size: tuple[int, int]) -> Sample:
     return sample.move(matrix, np.array([0, 0, size[1] - 1, size[0] - 1], np.float32))
 
 
-def _scaled(bbox: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+def _scaled(bbox: NDArray[np.float32], factor: Positive) -> NDArray[np.float32]:
     return geometry.bbox_around(geometry.bbox_center(bbox), (bbox[2:] - bbox[:2]) * factor)
 
 

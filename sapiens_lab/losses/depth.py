@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sapiens_lab.losses.combine import masked, masked_mean
+from sapiens_lab.ranges import Fraction, NonNegative, Positive
 
 
 class SiLogLoss(nn.Module):
@@ -31,10 +32,10 @@ class SiLogLoss(nn.Module):
     def __init__(
         self,
         *,
-        variance_factor: float = 0.5,
-        eps: float = 1e-6,
-        root_eps: float = 1e-12,
-        leak: float = 0.0,
+        variance_factor: Fraction = 0.5,
+        eps: Positive = 1e-6,
+        root_eps: NonNegative = 1e-12,
+        leak: NonNegative = 0.0,
     ) -> None:
         super().__init__()
         if not 0 <= variance_factor <= 1:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sapiens_lab.ranges import Count
+
 
 class HeatmapMSELoss(nn.Module):
     """Mean squared error over all pixels of all keypoints.
@@ -34,7 +36,7 @@ class HeatmapOHKMLoss(nn.Module):
         topk: how many keypoints of a person count; the official recipes of 308 keypoints use 128.
     """
 
-    def __init__(self, topk: int) -> None:
+    def __init__(self, topk: Count) -> None:
         super().__init__()
         if topk < 1:
             raise ValueError(f"topk must be at least 1, got {topk}")

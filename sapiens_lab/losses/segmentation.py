@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sapiens_lab.ranges import NonNegative
+
 
 def balanced_weights(counts: NDArray[np.int64]) -> Tensor:
     """Return a factor for each class ``(C,)`` that grows as the class gets rarer.
@@ -49,7 +51,7 @@ class WeightedCrossEntropy(nn.Module):
     def __init__(
         self,
         *,
-        class_weights: Sequence[float] | Literal["auto"] | None = None,
+        class_weights: Sequence[NonNegative] | Literal["auto"] | None = None,
         ignore_index: int = 255,
     ) -> None:
         super().__init__()

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from sapiens_lab.ranges import Positive
+
 Alignment = Literal["raw", "scale", "scale_shift"]
 _NAMES = ("rmse", "abs_rel", "delta1", "delta2", "delta3")
 _DELTA = 1.25  # a pixel is within delta<k> if neither depth is 1.25^k times the other
@@ -46,7 +48,7 @@ def align(preds: Tensor, target: Tensor, valid: Tensor, alignment: Alignment) ->
 
 
 def depth_errors(
-    preds: Tensor, target: Tensor, valid: Tensor, *, min_depth: float
+    preds: Tensor, target: Tensor, valid: Tensor, *, min_depth: Positive
 ) -> tuple[Tensor, Tensor]:
     """Return every image's five metrics ``(B, 5)``, and which of them it has, ``(B, 5)`` bool.
 
@@ -91,7 +93,7 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
     broken: Tensor  # int64, images whose predicted depth, or its error, is not finite
     undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
 
-    def __init__(self, *, alignment: Alignment = "raw", min_depth: float = 1e-3) -> None:
+    def __init__(self, *, alignment: Alignment = "raw", min_depth: Positive = 1e-3) -> None:
         super().__init__()
         if alignment not in get_args(Alignment):
             raise ValueError(f"alignment={alignment!r}; choose one of {get_args(Alignment)}")

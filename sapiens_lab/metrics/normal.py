@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
 
+from sapiens_lab.ranges import Positive
+
 _BIN_DEG = 0.01  # resolution of the median
 _UNIT_DEG = 1e-6  # of the sum, which is kept as an integer
 
@@ -47,7 +49,7 @@ class AngularErrors(Metric):  # type: ignore[misc]  # mypy does not look into to
     broken: Tensor  # int64 valid pixels whose prediction is not finite
     undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
 
-    def __init__(self, *, thresholds_deg: Sequence[float] = (5, 7.5, 11.25, 22.5, 30)) -> None:
+    def __init__(self, *, thresholds_deg: Sequence[Positive] = (5, 7.5, 11.25, 22.5, 30)) -> None:
         super().__init__()
         if strange := [t for t in thresholds_deg if not 0 < t <= 180]:
             raise ValueError(f"thresholds_deg must be within 0..180 degrees, got {strange}")

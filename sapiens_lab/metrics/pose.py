@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.metrics import oks
+from sapiens_lab.ranges import Fraction, Positive
 
 _COLUMNS = ("image_ids", "ids", "keypoints", "scores", "box_scores", "box_areas")
 
@@ -36,8 +37,8 @@ class OksAP(Metric):  # type: ignore[misc]  # mypy does not look into torchmetri
         self,
         skeleton: str | Skeleton,
         *,
-        nms_threshold: float = 0.9,
-        score_threshold: float = 0.2,
+        nms_threshold: Fraction = 0.9,
+        score_threshold: Fraction = 0.2,
     ) -> None:
         super().__init__()
         self.skeleton = Skeleton.load(skeleton)
@@ -192,7 +193,9 @@ class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
     undefined: dict[str, str]  # metric -> why the last ``compute`` left it out
     per_keypoint: dict[str, float]  # keypoint -> fraction; without those that are never labeled
 
-    def __init__(self, threshold: float = 0.1, *, skeleton: str | Skeleton | None = None) -> None:
+    def __init__(
+        self, threshold: Positive = 0.1, *, skeleton: str | Skeleton | None = None
+    ) -> None:
         super().__init__()
         self.threshold = threshold
         self.names = (f"PCK@{threshold:g}",)

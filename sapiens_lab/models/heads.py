@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sapiens_lab.models.spec import PARTIAL, Described, HasSpec, Spec
+from sapiens_lab.ranges import Count, Fraction, NonNegative
 
 
 class DeconvHead(Described, nn.Module):
@@ -39,12 +40,12 @@ class DeconvHead(Described, nn.Module):
         self,
         in_channels: int,
         *,
-        out_channels: int,
-        deconv_channels: Sequence[int],
-        conv_channels: Sequence[int],
-        dropout: float = 0.0,
-        weight_std: float | None = 0.001,
-        out_std: float = 0.001,
+        out_channels: Count,
+        deconv_channels: Sequence[Count],
+        conv_channels: Sequence[Count],
+        dropout: Fraction = 0.0,
+        weight_std: NonNegative | None = 0.001,
+        out_std: NonNegative = 0.001,
     ) -> None:
         super().__init__()
         widths = [in_channels, *deconv_channels]

@@ -19,6 +19,7 @@ from sapiens_lab.models.masking import PatchMask, RandomMasking
 from sapiens_lab.models.pos_embed import sincos_pos_embed
 from sapiens_lab.models.sapiens import MEAN, STD, Normalized
 from sapiens_lab.models.vit import Block
+from sapiens_lab.ranges import Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +50,9 @@ class MaskedAutoencoder(Normalized):
         self,
         backbone: Backbone,
         *,
-        decoder_dim: int = 512,
-        decoder_layers: int = 8,
-        decoder_heads: int = 16,
+        decoder_dim: Count = 512,
+        decoder_layers: Count = 8,
+        decoder_heads: Count = 16,
         masking: RandomMasking | None = None,
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sapiens_lab.models.spec import Described
+from sapiens_lab.ranges import Count, Within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class RandomMasking(Described):
         ValueError: a ratio does not lie between 0 and 1, or a block has no side.
     """
 
-    def __init__(self, ratio: float | Sequence[float] = 0.75, *, block_size: int = 1) -> None:
+    def __init__(self, ratio: Within | Sequence[Within] = 0.75, *, block_size: Count = 1) -> None:
         low, high = (ratio, ratio) if isinstance(ratio, int | float) else ratio
         if not 0 < low <= high < 1:
             raise ValueError(

@@ -8,6 +8,7 @@ import timm
 from torch import Tensor
 
 from sapiens_lab.models.backbone import Backbone
+from sapiens_lab.ranges import BelowOne, ImageSize
 
 # How timm's families name the modules that repeat: blocks.3, layers_0.blocks.1, layer2.0, ...
 _BLOCK = re.compile(r"(?:^|[._])(?:blocks|layers|stages|layer\d+)[._]\d+$")
@@ -33,9 +34,9 @@ class TimmEncoder(Backbone):
         self,
         name: str,
         *,
-        image_size: tuple[int, int],
+        image_size: ImageSize,
         pretrained: bool = False,
-        drop_path: float = 0.0,
+        drop_path: BelowOne = 0.0,
     ) -> None:
         super().__init__()
         if not timm.is_model(name):

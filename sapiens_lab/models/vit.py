@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sapiens_lab.models.backbone import Backbone
 from sapiens_lab.models.pos_embed import grid_of_patches, resize_pos_embed, sincos_pos_embed
+from sapiens_lab.ranges import BelowOne, ImageSize, Whole
 
 Size = Literal["tiny", "small", "sapiens_0.3b", "sapiens_0.6b", "sapiens_1b", "sapiens_2b"]
 
@@ -41,10 +42,10 @@ SIZES: dict[str, Width] = {
 def vit(
     size: Size,
     *,
-    image_size: tuple[int, int],
-    patch_padding: int = 0,
+    image_size: ImageSize,
+    patch_padding: Whole = 0,
     class_token: bool = False,
-    drop_path: float = 0.0,
+    drop_path: BelowOne = 0.0,
     activation_checkpointing: bool = False,
 ) -> ViT:
     """Build an encoder by the name of its size; see ``ViT`` for the arguments.

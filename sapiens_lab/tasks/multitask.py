@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch
+from sapiens_lab.ranges import NonNegative
 from sapiens_lab.tasks.task import Task, check_names
 
 
@@ -27,7 +28,7 @@ class MultiTask(Task):
     name = "multitask"
 
     def __init__(
-        self, *, tasks: Mapping[str, Task], weights: Mapping[str, float] | None = None
+        self, *, tasks: Mapping[str, Task], weights: Mapping[str, NonNegative] | None = None
     ) -> None:
         flip_test = all(task.flip_test for task in tasks.values())
         super().__init__(loss=nn.Identity(), metrics={}, flip_test=flip_test)

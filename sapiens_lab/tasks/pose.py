@@ -17,6 +17,7 @@ from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch, Meta
 from sapiens_lab.heatmaps import HeatmapCodec, flip_heatmaps
 from sapiens_lab.metrics.pose import OksAP
+from sapiens_lab.ranges import Positive
 from sapiens_lab.tasks.task import Task
 
 
@@ -48,7 +49,7 @@ class PoseTask(Task):
         skeleton: str | Skeleton,
         loss: nn.Module,
         metrics: Mapping[str, Metric],
-        sigma: float | None = None,
+        sigma: Positive | None = None,
         flip_test: bool = True,
     ) -> None:
         self.skeleton = Skeleton.load(skeleton)

@@ -91,6 +91,16 @@ class Task(nn.Module):
             assert isinstance(metric, Metric)
             yield metric
 
+    def metric_names(self) -> list[str] | None:
+        """Return the names of all metrics; ``None`` if one of them does not list its own."""
+        names: list[str] = []
+        for metric in self.each_metric():
+            own = getattr(metric, "names", None)
+            if own is None:
+                return None
+            names += own
+        return names
+
     def compute_metrics(self) -> tuple[dict[str, float], dict[str, str]]:
         """Return the metrics and, for those that are undefined, the reasons; then reset them.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from sapiens_lab.models.backbone import Backbone
+from sapiens_lab.ranges import Count
 
 
 def tune_full(model: nn.Module) -> None:
@@ -20,7 +21,7 @@ def tune_head(model: nn.Module) -> None:
     backbone_of(model, "tune=head").requires_grad_(False).train()
 
 
-def tune_last(model: nn.Module, *, num_layers: int = 4) -> None:
+def tune_last(model: nn.Module, *, num_layers: Count = 4) -> None:
     """Train the head, the last blocks of the encoder, and what follows them.
 
     Raises:

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
 from sapiens_lab.data.sample import Batch
+from sapiens_lab.ranges import Whole
 from sapiens_lab.tasks.task import Task
 from sapiens_lab.training.metadata import describe_run
 from sapiens_lab.weights.description import KEY, Description
@@ -45,7 +46,7 @@ class Learner(L.LightningModule):
         task: Task,
         optimizer: Callable[[nn.Module], Optimizer],
         scheduler: Callable[..., LRScheduler] | None = None,
-        seed: int = 0,
+        seed: Whole = 0,
         compile: bool = False,
     ) -> None:
         super().__init__()

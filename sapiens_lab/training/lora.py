@@ -9,14 +9,15 @@ from torch import nn
 
 from sapiens_lab.models.backbone import Backbone
 from sapiens_lab.models.lora import LoraLinear
+from sapiens_lab.ranges import Count, Positive
 from sapiens_lab.training.freeze import backbone_of
 
 
 def tune_lora(
     model: nn.Module,
     *,
-    rank: int = 8,
-    alpha: float = 16.0,
+    rank: Count = 8,
+    alpha: Positive = 16.0,
     targets: Sequence[str] = ("qkv", "proj"),
 ) -> None:
     """Train the head and a low-rank update of the named linear layers of every block.

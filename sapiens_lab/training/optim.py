@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from sapiens_lab.models.backbone import Backbone
+from sapiens_lab.ranges import BelowOne, NonNegative, Positive
 
 _UNDECAYED = re.compile(r"(?:^|\.)(cls_token|mask_token|pos_embed|reg_token)$")
 
@@ -19,10 +20,10 @@ _UNDECAYED = re.compile(r"(?:^|\.)(cls_token|mask_token|pos_embed|reg_token)$")
 def adamw(
     model: nn.Module,
     *,
-    lr: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    weight_decay: float = 0.1,
-    layer_decay: float | None = None,
+    lr: Positive,
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999),
+    weight_decay: NonNegative = 0.1,
+    layer_decay: Positive | None = None,
 ) -> AdamW:
     """Group a model's trainable parameters by layer and by decay.
 

@@ -23,6 +23,7 @@ from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
+from sapiens_lab.ranges import Count, NonNegative
 from sapiens_lab.training.learner import Learner
 from sapiens_lab.training.linear_probes import KeypointProbe, PartProbe
 
@@ -52,10 +53,10 @@ class Probe(Callback):
         train: DatasetFactory,
         val: DatasetFactory,
         transforms: Mapping[str, Transform | None],
-        every_n_epochs: int = 1,
-        batch_size: int = 16,
-        limit: int | None = None,
-        penalty: float = 1e-3,
+        every_n_epochs: Count = 1,
+        batch_size: Count = 16,
+        limit: Count | None = None,
+        penalty: NonNegative = 1e-3,
         root: str | None = None,
     ) -> None:
         if every_n_epochs < 1 or penalty <= 0:

@@ -14,15 +14,17 @@ from fractions import Fraction
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from sapiens_lab.ranges import BelowOne, Count, NonNegative, Positive
+
 
 def warmup_cosine(
     optimizer: Optimizer,
     *,
     num_steps: int,
-    warmup: float = 0.05,
-    warmup_start: float = 1e-3,
-    final: float = 0.0,
-    num_epochs: int | None = None,
+    warmup: NonNegative = 0.05,
+    warmup_start: BelowOne = 1e-3,
+    final: BelowOne = 0.0,
+    num_epochs: Count | None = None,
 ) -> LambdaLR:
     """Rise linearly, then fall as a half cosine to ``final`` of the learning rate.
 
@@ -55,10 +57,10 @@ def warmup_poly(
     optimizer: Optimizer,
     *,
     num_steps: int,
-    warmup: float = 0.05,
-    warmup_start: float = 1e-3,
-    power: float = 1.0,
-    num_epochs: int | None = None,
+    warmup: NonNegative = 0.05,
+    warmup_start: BelowOne = 1e-3,
+    power: Positive = 1.0,
+    num_epochs: Count | None = None,
 ) -> LambdaLR:
     """Rise linearly while falling as ``(1 - fraction of the run) ** power``.
 
@@ -90,10 +92,10 @@ def warmup_multistep(
     optimizer: Optimizer,
     *,
     num_steps: int,
-    warmup: float = 0.05,
-    warmup_start: float = 1e-3,
+    warmup: NonNegative = 0.05,
+    warmup_start: BelowOne = 1e-3,
     milestones: Sequence[float | str] = ("170/210", "200/210"),
-    gamma: float = 0.1,
+    gamma: NonNegative = 0.1,
 ) -> LambdaLR:
     """Rise linearly, then drop by ``gamma`` at each fraction of the run in ``milestones``.
 
@@ -136,7 +138,7 @@ def _epoch(step: int, num_steps: int, num_epochs: int) -> int:
     return min(step * num_epochs // num_steps, num_epochs - 1)
 
 
-def _warmup_steps(warmup: float, num_steps: int) -> int:
+def _warmup_steps(warmup: NonNegative, num_steps: int) -> int:
     if warmup < 0:
         raise ValueError(
             f"scheduler.warmup={warmup} must not be negative: a number below 1 is a fraction of "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sapiens_lab import geometry
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.sample import Batch
+from sapiens_lab.ranges import Count, Fraction
 from sapiens_lab.visualize.image import RGBImage, add_caption, fit_height
 from sapiens_lab.visualize.legend import class_legend, color_bar
 from sapiens_lab.visualize.view import TITLES, beside, input_image
@@ -87,8 +88,8 @@ class _MapView:
 
     titles: ClassVar[tuple[str, ...]] = TITLES
 
-    min_height: int = 256  # smaller images are enlarged
-    max_height: int = 512  # larger ones are reduced, or a grid would fill the disk
+    min_height: Count = 256  # smaller images are enlarged
+    max_height: Count = 512  # larger ones are reduced, or a grid would fill the disk
 
     def plain(self, batch: Batch, index: int) -> RGBImage:
         """Return sample ``index`` as the network sees it."""
@@ -106,7 +107,7 @@ class PartsView(_MapView):
     """
 
     parts: str | Parts
-    opacity: float = 0.65
+    opacity: Fraction = 0.65
 
     def target(self, batch: Batch, index: int) -> RGBImage:
         """Return sample ``index`` under its labels."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sapiens_lab import geometry
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.sample import Batch
+from sapiens_lab.ranges import Count, Fraction
 from sapiens_lab.visualize.image import RGBImage, add_caption, fit_height
 from sapiens_lab.visualize.view import TITLES, input_image
 
@@ -25,9 +26,9 @@ class PoseView:
     titles: ClassVar[tuple[str, ...]] = TITLES
 
     skeleton: str | Skeleton
-    score_threshold: float = 0.3  # predictions at or below it are left out
-    min_height: int = 256  # smaller images are enlarged, or lines would hide them
-    max_height: int = 512  # larger ones are reduced, or a grid would fill the disk
+    score_threshold: Fraction = 0.3  # predictions at or below it are left out
+    min_height: Count = 256  # smaller images are enlarged, or lines would hide them
+    max_height: Count = 512  # larger ones are reduced, or a grid would fill the disk
 
     def plain(self, batch: Batch, index: int) -> RGBImage:
         """Return sample ``index`` as the network sees it."""

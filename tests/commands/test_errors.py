@@ -15,16 +15,16 @@ from tests.command import Commands, status
     ("overrides", "answer"),
     [
         (["optimzer.lr=1e-3"], "did you mean `optimizer.lr`"),
-        (["data.batchsize=3"], "`data.batch_size`"),
+        (["data.batchsize=3"], "did you mean `batch_size`"),
         (["experiment=pose/sintetic"], "`experiment=pose/synthetic`"),
         (["backbone=sapiens_3b"], "`backbone=sapiens_2b`"),
         (["resume=nowhere.ckpt"], "resume=nowhere.ckpt: there is no such file"),
         (["weights=nowhere.pth"], "weights=nowhere.pth: there is no such file"),
         (["skeleton=coco71"], "did you mean coco17"),
-        (["data.batch_size=0"], "data.batch_size is 0"),
-        (["data.limit=0"], "data.limit is 0"),
-        (["trainer.max_epochs=0"], "trainer.max_epochs=0 trains nothing"),
-        (["scheduler.warmup=-1"], "scheduler.warmup=-1 must not be negative"),
+        (["data.batch_size=0"], "data.batch_size=0: must be a whole number at least 1"),
+        (["data.limit=0"], "data.limit=0: must be a whole number at least 1 or null"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs=0: must be a whole number at least 1"),
+        (["scheduler.warmup=-1"], "scheduler.warmup=-1: must be a number at least 0"),
         (["image_size=[100,48]"], "does not divide into patches"),
         (["experiment=pose/coco17"], "data.root has no value: add `data.root=...`"),
         (["experiment=pose/coco17", "data.root=nowhere"], "data.root=nowhere is not a folder"),
@@ -52,8 +52,7 @@ def test_an_error_within_an_interpolation_is_the_users_cause_alone(
     assert said.startswith("error: skeleton 'missing.yaml' is neither a file nor one of coco17")
     assert "interpolation" not in said
     assert "full_key" not in said
-    [run] = commands.runs()
-    assert "InterpolationResolutionError" in (run / "error.txt").read_text()
+    assert commands.runs() == []
 
 
 def test_only_the_wrong_override_is_corrected(

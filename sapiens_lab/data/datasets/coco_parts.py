@@ -24,6 +24,7 @@ from sapiens_lab.data.datasets.part_masks import find_label_faults
 from sapiens_lab.data.discovery import coco
 from sapiens_lab.data.discovery.splits import Split, divide
 from sapiens_lab.data.fields import LabelMap
+from sapiens_lab.ranges import Within
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class CocoParts(MapDataset):
         parts: str | Parts | None = None,
         annotation_file: str | None = None,
         image_dir: str | None = None,
-        val_fraction: float | None = 0.1,
+        val_fraction: Within | None = 0.1,
         on_error: OnError = "raise",
     ) -> None:
         file = coco.find_annotations(root, split, _WANTED, given=annotation_file)

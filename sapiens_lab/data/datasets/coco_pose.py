@@ -28,6 +28,7 @@ from sapiens_lab.data.discovery.splits import Split, divide
 from sapiens_lab.data.fields import Image, Keypoints
 from sapiens_lab.data.images import read_image
 from sapiens_lab.data.sample import Meta, Sample
+from sapiens_lab.ranges import Fraction, Within
 
 
 class CocoPose(Dataset):
@@ -64,8 +65,8 @@ class CocoPose(Dataset):
         annotation_file: str | None = None,
         image_dir: str | None = None,
         box_file: str | None = None,
-        min_box_score: float = 0.0,
-        val_fraction: float | None = 0.1,
+        min_box_score: Fraction = 0.0,
+        val_fraction: Within | None = 0.1,
         on_error: OnError = "raise",
     ) -> None:
         self.skeleton = Skeleton.load(skeleton)

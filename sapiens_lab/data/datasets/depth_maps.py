@@ -19,6 +19,7 @@ from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.fields import DepthMap
+from sapiens_lab.ranges import Positive, Within
 
 DepthKind = Literal["relative", "metric"]
 
@@ -51,13 +52,13 @@ class DepthMaps(MapDataset):
         *,
         split: Split,
         kind: DepthKind = "relative",
-        unit_m: float = 1.0,
+        unit_m: Positive = 1.0,
         invalid: Sequence[float] = (0,),
         larger_is_farther: bool = True,
         image_dir: str | None = None,
         depth_dir: str | None = None,
         mask_dir: str | None = None,
-        val_fraction: float | None = 0.1,
+        val_fraction: Within | None = 0.1,
         on_error: OnError = "raise",
     ) -> None:
         if kind not in get_args(DepthKind):

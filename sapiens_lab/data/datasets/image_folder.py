@@ -14,6 +14,7 @@ from sapiens_lab.data.discovery.trees import find_images
 from sapiens_lab.data.fields import EncodedImage
 from sapiens_lab.data.images import read_content, size_of
 from sapiens_lab.data.sample import Sample
+from sapiens_lab.ranges import Within
 
 
 class ImageFolder(Dataset):
@@ -31,7 +32,7 @@ class ImageFolder(Dataset):
     """
 
     def __init__(
-        self, root: str | Path, *, split: Split, val_fraction: float | None = 0.02
+        self, root: str | Path, *, split: Split, val_fraction: Within | None = 0.02
     ) -> None:
         self.root = Path(root)
         self.names = find_images(root, split, val_fraction=val_fraction)

@@ -16,6 +16,7 @@ from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.discovery.trees import find_archives
 from sapiens_lab.data.sample import Sample
 from sapiens_lab.data.shards.tar_index import Index, load_index, read_entry
+from sapiens_lab.ranges import Within
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class ImageShards(Dataset):
     """
 
     def __init__(
-        self, root: str | Path, *, split: Split, val_fraction: float | None = 0.02
+        self, root: str | Path, *, split: Split, val_fraction: Within | None = 0.02
     ) -> None:
         self.archives = find_archives(root, split, val_fraction=val_fraction)
         with ThreadPoolExecutor(_THREADS) as pool:

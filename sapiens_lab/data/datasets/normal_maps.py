@@ -22,6 +22,7 @@ from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.fields import NormalMap
+from sapiens_lab.ranges import Within
 
 Frame = Literal[
     "opencv",
@@ -88,7 +89,7 @@ class NormalMaps(MapDataset):
         image_dir: str | None = None,
         normal_dir: str | None = None,
         mask_dir: str | None = None,
-        val_fraction: float | None = 0.1,
+        val_fraction: Within | None = 0.1,
         on_error: OnError = "raise",
     ) -> None:
         _check_choices(frame=(frame, Frame), encoding=(encoding, Encoding))

@@ -27,6 +27,7 @@ from sapiens_lab.data.datasets.map_dataset import (
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split, check_root, divide
 from sapiens_lab.data.fields import LabelMap
+from sapiens_lab.ranges import Within
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class PartMasks(MapDataset):
         layout: Layout = "folders",
         image_dir: str | None = None,
         label_dir: str | None = None,
-        val_fraction: float | None = 0.1,
+        val_fraction: Within | None = 0.1,
         on_error: OnError = "raise",
     ) -> None:
         self.parts = Parts.load(parts)

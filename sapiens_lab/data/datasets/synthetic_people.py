@@ -13,6 +13,7 @@ from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.dataset import Dataset, PixelCounts
 from sapiens_lab.data.fields import DepthMap, Image, Keypoints, LabelMap, NormalMap
 from sapiens_lab.data.sample import Meta, Sample
+from sapiens_lab.ranges import Count, ImageSize, Positive, Whole
 from sapiens_lab.synthetic.files.cache import SceneCache, default_cache_dir
 from sapiens_lab.synthetic.files.prepare import fill
 from sapiens_lab.synthetic.people.landmarks import match_landmarks
@@ -56,17 +57,17 @@ class SyntheticPeople(Dataset):
     def __init__(
         self,
         *,
-        num_scenes: int,
-        image_size: tuple[int, int],
+        num_scenes: Count,
+        image_size: ImageSize,
         split: Split = "train",
-        seed: int = 0,
+        seed: Whole = 0,
         skeleton: str | Path | Skeleton = "coco17",
         fields: Sequence[Field] = ("keypoints",),
         elevation_deg: tuple[float, float] | None = None,
         roll_deg: tuple[float, float] | None = None,
         cache: bool = True,
         cache_dir: str | Path | None = None,
-        max_cache_gb: float = 10.0,
+        max_cache_gb: Positive = 10.0,
         supersample: Literal[1, 2] = 2,
     ) -> None:
         if num_scenes < 1 or min(image_size) < 16:
@@ -201,7 +202,7 @@ class SyntheticPeople(Dataset):
             return str(self.cache.path(index))
         return f"rendered/{self.split}/{self.source.seed}/{index}"
 
-    def _check_room(self, max_cache_gb: float) -> None:
+    def _check_room(self, max_cache_gb: Positive) -> None:
         needed = self.num_scenes * self.source.bytes_per_scene / _GB
         if needed > max_cache_gb:
             raise ValueError(

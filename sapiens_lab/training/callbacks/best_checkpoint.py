@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from sapiens_lab.ranges import Range
 from sapiens_lab.training.learner import Learner
 
 log = logging.getLogger(__name__)
 
 Mode = Literal["min", "max"]
+TopK = Annotated[int, Range(low=-1)]  # -1 keeps all
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -43,7 +45,7 @@ class BestCheckpoint(ModelCheckpoint):
         mode: Mode,
         fallback: str = "val/loss",
         filename: str = "best",
-        save_top_k: int = 1,
+        save_top_k: TopK = 1,
         save_weights_only: bool = True,
     ) -> None:
         super().__init__(

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from sapiens_lab.data.sample import Batch
+from sapiens_lab.ranges import Count
 from sapiens_lab.visualize.grid import grid
 from sapiens_lab.visualize.image import RGBImage, write_image
 from sapiens_lab.visualize.view import View
@@ -25,7 +26,7 @@ class FirstBatch(Callback):
         num_samples: at most this many.
     """
 
-    def __init__(self, view: View, *, path: str, num_samples: int = 16) -> None:
+    def __init__(self, view: View, *, path: str, num_samples: Count = 16) -> None:
         self.view, self.path, self.num_samples = view, Path(path), num_samples
         self._done = False
 
@@ -56,7 +57,7 @@ class SampleGrid(Callback):
         num_samples: rows of the grid.
     """
 
-    def __init__(self, view: View, *, folder: str, num_samples: int = 8) -> None:
+    def __init__(self, view: View, *, folder: str, num_samples: Count = 8) -> None:
         self.view, self.folder, self.num_samples = view, Path(folder), num_samples
         self._rows: list[list[RGBImage]] = []
 

@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.masking import RandomMasking
+from sapiens_lab.ranges import Within
 
 
 class MaskingSchedule(Callback):
@@ -23,7 +24,7 @@ class MaskingSchedule(Callback):
         ValueError: a fraction does not lie between 0 and 1.
     """
 
-    def __init__(self, *, start: float, end: float) -> None:
+    def __init__(self, *, start: Within, end: Within) -> None:
         self.start, self.end = (RandomMasking(ratio).low for ratio in (start, end))
         self._configured: tuple[float, float] | None = None
 
