@@ -138,7 +138,7 @@ def _check_sweep(config: DictConfig) -> None:
 def _record(config: DictConfig, folder: Path) -> None:
     is_continued = config.resume is not None and (folder / runs.OVERRIDES_FILE).exists()
     if not is_continued:
-        runs.claim_run(folder, HydraConfig.get().overrides.task)
+        runs.claim_run(folder, typed_overrides())
     own(folder)
     if not is_continued:
         trust.sign_run(folder / runs.OVERRIDES_FILE)

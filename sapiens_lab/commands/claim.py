@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")  # Lightning's order
 _TIME = "${now:"  # in a name that the user did not choose
 
 
@@ -58,9 +60,8 @@ def own_folder() -> Path | None:
 
 def is_main_process() -> bool:
     """Tell the process that a user started from those that the launcher added to it."""
-    from lightning.pytorch.utilities import rank_zero_only
-
-    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
+    ranks = (os.environ.get(name) for name in _RANKS)
+    return next((rank for rank in ranks if rank), "0") == "0"
 
 
 def _claim(config: DictConfig, node: DictConfig) -> None:

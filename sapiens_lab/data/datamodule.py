@@ -16,8 +16,8 @@ from sapiens_lab.data.datasets.split_checks import check_splits
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
-from sapiens_lab.signals import end_with_parent, stand_apart
 from sapiens_lab.ranges import Count, Whole
+from sapiens_lab.signals import end_with_parent, stand_apart
 
 log = logging.getLogger(__name__)
 

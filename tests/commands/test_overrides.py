@@ -255,7 +255,10 @@ def test_the_answer_imports_neither_torch_nor_lightning(tmp_path: Path, word: st
 @pytest.mark.parametrize(
     ("word", "answer"),
     [
-        ("monitor=val/AQ", "did you mean val/AP"),
+        (
+            "monitor=val/AQ",
+            "monitor=val/AQ: there is no such metric; did you mean val/AR or val/AP",
+        ),
         ("monitor=AP", "monitor=AP: there is no such metric; did you mean val/AP"),
         ("log_metrics=[val/loss,val/mIoU]", "log_metrics=val/mIoU: there is no such metric"),
     ],
