@@ -84,6 +84,8 @@ class CocoPose(Dataset):
         self._image_index = {
             image["id"]: i for i, image in enumerate(images) if self._names[i] in chosen
         }
+        sizes = [stated_size(image) or (0, 0) for image in images]
+        self._sizes = np.array(sizes, np.float32)  # (images, 2) stated height, width
         self._people = self._read(file, box_file, min_box_score)
         self._leave_out_missing()
         self._check_images(images)
@@ -96,11 +98,13 @@ class CocoPose(Dataset):
 
         Raises:
             CorruptImageError, FileNotFoundError: the image cannot be read; names it.
+            ValueError: it has another size than the annotations state.
         """
         people = self._people
         image_index = int(people.image_index[index])
         path = self.image_dir / self._names[image_index]
         pixels = read_image(path)
+        self._check_size(image_index, pixels.shape[:2], path)
         points = people.points[index]
         keypoints = Keypoints(
             xy=points[:, :2],
@@ -178,6 +182,14 @@ class CocoPose(Dataset):
             self._image_index = {
                 k: i for k, i in self._image_index.items() if self._names[i] not in missing
             }
+
+    def _check_size(self, image_index: int, size: tuple[int, ...], path: Path) -> None:
+        stated = tuple(self._sizes[image_index].astype(int).tolist())
+        if any(stated) and stated != size:
+            raise ValueError(
+                f"{path} is {size[0]} x {size[1]} (height x width) but {self.annotation_file} "
+                f"states {stated[0]} x {stated[1]}; put the original image back"
+            )
 
     def _check_images(self, images: Sequence[dict[str, Any]]) -> None:
         used = np.unique(self._people.image_index).tolist()

@@ -100,6 +100,10 @@ class DepthMaps(MapDataset):
         """The folder of the maps."""
         return self._depths[0].parent
 
+    def map_paths(self) -> Sequence[Path]:
+        """Return the files of the maps."""
+        return self._depths
+
     def map_name(self, index: int) -> str:
         """Return the file's name."""
         return self._depths[index].name

@@ -17,6 +17,7 @@ from sapiens_lab.data.checks.maps import Look, step_for
 from sapiens_lab.data.checks.masks import mixed_fraction
 from sapiens_lab.data.checks.sampling import spread, spread_pairs
 from sapiens_lab.data.dataset import Dataset, PixelCounts
+from sapiens_lab.data.datasets.header_checks import check_headers
 from sapiens_lab.data.datasets.image_checks import look_at_images, read_gray
 from sapiens_lab.data.datasets.whole_image import make_sample
 from sapiens_lab.data.fields import Field, Image
@@ -115,11 +116,19 @@ class MapDataset(Dataset):
         )
         faults = [*images.faults(), *self.find_faults(looks)] if looks else []
         settle([unreadable, *faults], source=self.source, on_error=self.on_error)
+        for others in (self.map_paths(), self._masks or ()):
+            if others:
+                headers = check_headers(self._images, others)
+                settle([headers], source=others[0].parent, on_error=self.on_error)
 
     @property
     @abstractmethod
     def source(self) -> Path:
         """The file or folder of the maps, for messages."""
+
+    def map_paths(self) -> Sequence[Path]:
+        """Return the files of the maps, if each is one."""
+        return ()
 
     @abstractmethod
     def read_values(

@@ -118,6 +118,10 @@ class NormalMaps(MapDataset):
         """The folder of the maps."""
         return self._normals[0].parent
 
+    def map_paths(self) -> Sequence[Path]:
+        """Return the files of the maps."""
+        return self._normals
+
     def map_name(self, index: int) -> str:
         """Return the file's name."""
         return self._normals[index].name

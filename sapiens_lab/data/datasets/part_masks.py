@@ -107,6 +107,10 @@ class PartMasks(MapDataset):
         """The folder of the label maps."""
         return self._labels[0].parent
 
+    def map_paths(self) -> Sequence[Path]:
+        """Return the files of the maps."""
+        return self._labels
+
     def map_name(self, index: int) -> str:
         """Return the file's name."""
         return self._labels[index].name

@@ -271,6 +271,35 @@ def test_a_mask_may_be_an_alpha_channel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(depth.valid, worlds.body(0)[0])
 
 
+def test_files_beyond_the_sampled_ones_are_looked_at(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of 80 samples 32 are read; a map cut off elsewhere, or of another size, is named too."""
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    ids = worlds.labels_of(0)
+    for i in range(80):
+        Image.fromarray(worlds.image_of(i, ids > 0)).save(tmp_path / f"images/{i:02}.png")
+        Image.fromarray(ids).save(tmp_path / f"labels/{i:02}.png")
+    parts = tmp_path / "parts.yaml"
+    parts.write_text("name: a\nclasses: [background, trousers, shirt, head]\n")
+    arguments = {"split": "train", "parts": str(parts), "val_fraction": None}
+    assert len(PartMasks(tmp_path, **arguments)) == 80
+    faults.cut(tmp_path / "labels/03.png", 0.7)
+    Image.fromarray(ids[:-2]).save(tmp_path / "labels/08.png")
+    with pytest.raises(ValueError, match=r"(?s)2 of 80 .*03\.png is truncated.*08\.png is \(94, "):
+        PartMasks(tmp_path, **arguments)
+    assert len(PartMasks(tmp_path, on_error="skip", **arguments)) == 80
+    assert "03.png is truncated" in caplog.text
+
+
+def test_an_image_of_another_size_than_is_stated_is_no_sample(people: Path) -> None:
+    data = pose(people)
+    faults.resize(people / "p3.jpg")
+    with pytest.raises(ValueError, match=r"p3\.jpg is 60 x 120 .* states 120 x 160"):
+        data[3]
+
+
 # ---- depth and normals -------------------------------------------------------------------------
 
 
