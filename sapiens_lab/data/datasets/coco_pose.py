@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks.finding import OnError, settle
 from sapiens_lab.data.checks.json_files import check_detections
+from sapiens_lab.data.checks.keypoints import Columns, check_values
 from sapiens_lab.data.checks.sampling import spread
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.coco_checks import check_file, stated_size
@@ -176,9 +178,7 @@ class CocoPose(Dataset):
         names = np.array(self._names)[self._people.image_index]
         missing = coco.report_missing(self.image_dir, set(names.tolist()), on_error=self.on_error)
         if missing:
-            kept = ~np.isin(names, list(missing))
-            columns = {name: getattr(self._people, name)[kept] for name in People.__slots__}
-            self._people = People(**columns)
+            self._keep(~np.isin(names, list(missing)))
             self._image_index = {
                 k: i for k, i in self._image_index.items() if self._names[i] not in missing
             }
@@ -194,12 +194,37 @@ class CocoPose(Dataset):
     def _check_images(self, images: Sequence[dict[str, Any]]) -> None:
         used = np.unique(self._people.image_index).tolist()
         chosen = [used[i] for i in spread(len(used))]
-        check_images(
+        looked = check_images(
             [self.image_dir / self._names[i] for i in chosen],
             stated=[stated_size(images[i]) for i in chosen],
             source=self.annotation_file,
             on_error=self.on_error,
         )
+        sizes = np.full((len(images), 2), np.inf)
+        for place, facts in zip(chosen, looked.facts, strict=True):
+            if facts is not None and stated_size(images[place]) is None:
+                sizes[place] = facts.size
+        self._check_unstated(sizes)
+
+    def _check_unstated(self, sizes: NDArray[np.float64]) -> None:
+        """Check keypoints against the sizes of images that the file does not state."""
+        places = np.flatnonzero(np.isfinite(sizes[self._people.image_index]).all(1))
+        if not len(places):
+            return
+        index, points = self._people.image_index[places], self._people.points[places]
+        faults = check_values(
+            Columns.of(points.astype(np.float64)),
+            sizes[index],
+            name=lambda i: f"id {self._people.ids[places[i]]} ({self._names[index[i]]})",
+        )
+        bad = settle(faults, source=self.annotation_file, on_error=self.on_error)
+        kept = np.ones(len(self), bool)
+        kept[places[bad]] = False
+        self._keep(kept)
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        columns = {name: getattr(self._people, name)[kept] for name in People.__slots__}
+        self._people = People(**columns)
 
 
 def _as_int(image_id: Any, index: int) -> int:

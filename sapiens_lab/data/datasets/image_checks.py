@@ -63,7 +63,7 @@ def check_images(
     stated: Sequence[tuple[float, float] | None] | None = None,
     source: object,
     on_error: OnError,
-) -> None:
+) -> LookedAt:
     """Check headers and contents of images all over a dataset.
 
     Args:
@@ -71,6 +71,9 @@ def check_images(
         stated: (height, width) of each as annotations have them.
         source: the file or folder for messages.
         on_error: ``skip`` logs images that cannot be read.
+
+    Returns:
+        What was seen of those that ``spread`` chooses.
 
     Raises:
         ValueError: some cannot be read or have another size than is stated; names them.
@@ -86,6 +89,7 @@ def check_images(
     )
     faults = looked.faults([stated[i] for i in indices] if stated else None)
     settle([unreadable, *faults], source=source, on_error=on_error)
+    return looked
 
 
 def look_at(path: Path) -> ImageFacts:

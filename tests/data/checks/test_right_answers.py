@@ -147,6 +147,23 @@ def test_a_nan_that_is_not_labeled_means_nothing(people: Path) -> None:
     assert keypoints.xy[0].tolist() == [0, 0]
 
 
+def test_sizes_that_are_not_stated_are_those_of_the_images(people: Path) -> None:
+    def forget(content: dict[str, Any]) -> list[Any]:
+        content["images"] = [
+            {"id": i["id"], "file_name": i["file_name"]} for i in content["images"]
+        ]
+        return [1]
+
+    change(people, forget)
+    assert len(pose(people)) == worlds.NUM
+    for path in people.glob("*.jpg"):
+        with Image.open(path) as image:
+            small = image.resize((40, 30))
+        small.save(path)
+    with pytest.raises(ValueError, match=r"people have keypoints far outside .*id \d+ \(p\d\.jpg"):
+        pose(people)
+
+
 def test_all_faults_stand_together_errors_first(people: Path) -> None:
     def spoil(content: dict[str, Any]) -> list[Any]:
         faults.BOXES["nan"](content["annotations"][0])

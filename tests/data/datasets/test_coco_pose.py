@@ -133,6 +133,7 @@ def test_the_lists_of_the_whole_body_are_joined(tmp_path: Path) -> None:
     data = content([person(1, **lists)])
     data["images"] = [{"id": 1, "file_name": "001.png"}]  # of any size
     write(tmp_path, data, annotations="annotations/wholebody_train.json", images="train")
+    cv2.imwrite(str(tmp_path / "train/001.png"), np.zeros((480, 640, 3), np.uint8))
     xy = CocoPose(tmp_path, split="train", skeleton="wholebody133")[0].keypoints
     assert xy is not None
     assert xy.xy[[0, 17, 23, 91, 112, 132], 0].tolist() == [0, 100, 200, 300, 400, 420]
