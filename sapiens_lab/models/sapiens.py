@@ -17,6 +17,9 @@ MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
 
+_MAX_ENLARGED = 4  # pixels of an image over those that the positional embedding knows
+
+
 class Normalized(Described, nn.Module):
     """A model that takes pixel values: the normalization belongs to the weights.
 
@@ -82,7 +85,17 @@ class Sapiens(Normalized):
         """Return the head's output for images ``(B, 3, H, W)``, pixel values in [0, 255], RGB.
 
         It is ``(B, C, h, w)``, or a dictionary of such where there are several heads.
+
+        Raises:
+            ValueError: the images have over four times the pixels that the model was built for.
         """
+        height, width = self.backbone.image_size
+        if image.shape[-2] * image.shape[-1] > _MAX_ENLARGED * height * width:
+            raise ValueError(
+                f"images of {image.shape[-2]}x{image.shape[-1]} pixels are far larger than the "
+                f"{height}x{width} of this model, which would be slow and wrong. Crop people or "
+                "resize; for other sizes load_model(..., image_size=(height, width))"
+            )
         return self.head(self.backbone(self.normalize(image)))
 
     def arguments(self) -> Spec:

@@ -12,7 +12,10 @@ import hashlib
 import logging
 import re
 import shutil
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import (
@@ -32,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:/(.+))?")  # hf://owner/repo or hf://owner/repo/file
 _EXPORT = ("config.json", "model.safetensors")  # what a repository of ours holds
+_SECONDS = 5  # for a connection to the hub
 _SUFFIXES = {".pth", ".pt", ".pt2", ".ckpt", ".safetensors", ".bin"}
 
 
@@ -88,7 +92,10 @@ def fetch(release: Release) -> Path:
 def _download(repo: str, file: str, revision: str) -> Path:
     page = f"https://huggingface.co/{repo}"
     try:
-        return Path(hf_hub_download(repo, file, revision=revision))
+        # Without a network the client would try for half a minute; from its cache it takes no time.
+        return Path(
+            hf_hub_download(repo, file, revision=revision, local_files_only=not is_reachable())
+        )
     except GatedRepoError as error:
         raise ValueError(
             f"{repo} asks for consent: visit {page}, accept its terms, then log in with "
@@ -119,6 +126,19 @@ def _download(repo: str, file: str, revision: str) -> Path:
                 "HF_HOME to a larger disk. The part that came is kept",
             ) from error
         raise ValueError(f"the download of {file} from {page} broke off: {error}") from error
+
+
+def is_reachable() -> bool:
+    """Tell whether the hub answers; behind a proxy that is left to the client."""
+    if getproxies():
+        return True
+    address = urlsplit(constants.ENDPOINT)
+    port = address.port or (80 if address.scheme == "http" else 443)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _check_room(release: Release) -> None:

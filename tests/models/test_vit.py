@@ -179,3 +179,10 @@ def test_timm_encoders_stand_in(name: str, grid: tuple[int, int]) -> None:
 def test_an_unknown_timm_name_lists_near_ones() -> None:
     with pytest.raises(ValueError, match="vit_"):
         TimmEncoder("vit_tiny_patch99", image_size=(64, 64))
+
+
+def test_an_image_far_larger_than_the_model_is_refused() -> None:
+    model = Sapiens(small(), head=lambda dim: torch.nn.Conv2d(dim, 1, 1)).eval()
+    assert model(torch.zeros(1, 3, 128, 96)).shape == (1, 1, 8, 6)  # four times the pixels
+    with pytest.raises(ValueError, match=r"144x96 pixels .* 64x48 of this model.*image_size="):
+        model(torch.zeros(1, 3, 144, 96))

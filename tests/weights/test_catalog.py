@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
+import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,14 +42,42 @@ def answer(monkeypatch: pytest.MonkeyPatch, outcome: Any) -> list[tuple[str, str
     """Let the hub's client return a path or raise; return the calls it gets."""
     calls = []
 
-    def download(repo: str, file: str, *, revision: str) -> str:
+    def download(repo: str, file: str, *, revision: str, local_files_only: bool) -> str:
+        assert local_files_only  # nothing listens at the address below
         calls.append((repo, file))
         if isinstance(outcome, Exception):
             raise outcome
         return str(outcome)
 
     monkeypatch.setattr(hub, "hf_hub_download", download)
+    without_network(monkeypatch)
     return calls
+
+
+def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(hub, "getproxies", dict)
+
+
+def test_without_a_network_the_real_client_answers_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    without_network(monkeypatch)
+    started = time.monotonic()
+    with pytest.raises(ValueError, match=r"is not on this machine and the hub cannot be reached"):
+        hub.locate("hf://owner/repo/file.safetensors")
+    assert time.monotonic() - started < 5
+    assert "Retrying" not in caplog.text
+
+
+def test_the_hub_is_asked_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "getproxies", dict)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert hub.is_reachable()
+    monkeypatch.setattr(hub, "getproxies", lambda: {"https": "proxy"})
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert hub.is_reachable()
 
 
 def refusal(kind: type[Exception], status: int) -> Exception:

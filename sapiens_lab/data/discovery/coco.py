@@ -113,7 +113,8 @@ def _is_inside(name: str, folder: Path, allowed: Iterable[Path]) -> bool:
 
 
 def _image_folder(root: Path, file: CocoFile, split: Split, names: Sequence[str]) -> Path:
-    words = [split, f"{split}2017", f"{split}2014", *sorted(WORDS[split])]
+    # CVAT keeps the images of a task that has no subsets in images/default.
+    words = [split, f"{split}2017", f"{split}2014", *sorted(WORDS[split]), "default"]
     folders = [file.path.parent, root, *(p / "images" for p in (file.path.parent, root))]
     folders += [base / word for base in (root, root / "images") for word in words]
     best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))

@@ -90,3 +90,12 @@ def test_absolute_names_are_allowed_in_the_root_or_where_the_user_says(tmp_path:
     with pytest.raises(ValueError, match=r"leads out.*b\.png.*data\.train\.image_dir=FOLDER"):
         find_image_folder(root, file, "train", given=None)
     assert find_image_folder(root, file, "train", given=str(store)) == store
+
+
+def test_the_images_of_cvat_are_found(tmp_path: Path) -> None:
+    image = tmp_path / "images/default/a.png"
+    image.parent.mkdir(parents=True)
+    image.touch()
+    path = tmp_path / "annotations/person_keypoints_default.json"
+    file = CocoFile(path=path, content={"images": [{"id": 1, "file_name": "a.png"}]}, is_whole=True)
+    assert find_image_folder(tmp_path, file, "train", given=None) == image.parent
