@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
@@ -93,6 +94,20 @@ def stand_apart() -> None:
     They are sent to whole process groups. Call it in the child.
     """
     os.setpgid(0, 0)
+
+
+def start_resource_tracker() -> None:
+    """Start the helper of ``multiprocessing``, so that a closed terminal does not end it.
+
+    It ignores Ctrl-C and SIGTERM by itself. Call it before a pool is made.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it inherits
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def end_with_parent() -> None:

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab import signals
+from sapiens_lab.atomic import remove_leftovers
 from sapiens_lab.commands import trust
 from sapiens_lab.commands.claim import is_main_process, own
 from sapiens_lab.commands.monitored import check_logged, check_monitor
@@ -143,6 +144,8 @@ def _record(config: DictConfig, folder: Path) -> None:
     if not is_continued:
         trust.sign_run(folder / runs.OVERRIDES_FILE)
         runs.record_run(config, folder)
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        remove_leftovers(place)
 
 
 def run_folder() -> Path:

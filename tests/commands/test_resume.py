@@ -69,8 +69,11 @@ def test_resume_auto_takes_the_latest_run_and_starts_one_where_there_is_none(
 ) -> None:
     commands.train("resume=auto", "trainer.max_epochs=1")
     [run] = commands.runs()
+    left = run / "predictions" / ".epoch_0002.png.1234.part"  # of a run that was killed
+    left.touch()
     commands.train("resume=auto", "trainer.max_epochs=2", tiny=False)
     assert commands.runs() == [run]
+    assert not left.exists()
     assert sorted(losses(run)) == [0, 1, 2, 3, 4, 5]
 
 

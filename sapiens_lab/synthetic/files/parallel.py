@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import cv2
 
-from sapiens_lab.signals import end_with_parent, stand_apart
+from sapiens_lab.signals import end_with_parent, stand_apart, start_resource_tracker
 
 _AHEAD = 2  # indices handed to a process before it asks for them
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -35,6 +35,7 @@ def for_each(work: Callable[[int], None], todo: Sequence[int], num_workers: int)
             yield
         return
     context = multiprocessing.get_context("spawn")  # forking would copy a parent's threads
+    start_resource_tracker()
     with _single_threaded():
         pool = ProcessPoolExecutor(
             num_workers, mp_context=context, initializer=_start, initargs=(work,)
