@@ -162,8 +162,6 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         checkpoint = None
     else:
         checkpoint = runs.existing_checkpoint(command.value, Path(value))
-        if command is Command.TRAIN:
-            runs.check_state(checkpoint)
     if command is Command.EVALUATE:  # first, so that a folder which the user names wins
         others = [f"hydra.run.dir={_EVALUATE_FOLDER}", *others]
     if checkpoint is None:
@@ -178,6 +176,8 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
     )
     if command is Command.EVALUATE:
         recorded = _in_one_process(recorded, others)
+    if command is Command.TRAIN:
+        runs.check_state(checkpoint)  # after its overrides: whose run it is matters first
     words = runs.merge_overrides(recorded, others)
     return [*options, *words, f"{command.value}='{checkpoint}'"]
 

@@ -30,10 +30,11 @@ class CheckRoom(Callback):
 
     def __init__(self, *, folder: str) -> None:
         self.folder = Path(folder)
+        self._said = ""
 
     @rank_zero_only
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say what is needed.
+        """Compare what is needed with what is free.
 
         Raises:
             WriteError: the disk has less.
@@ -57,7 +58,12 @@ class CheckRoom(Callback):
                 "(callbacks.best.save_top_k); callbacks.check_room=null tries all the same",
                 errno.ENOSPC,
             )
-        log.info("checkpoints and export: about %s; %s are free", size(needed), size(free))
+        self._said = f"checkpoints and export: about {size(needed)}; {size(free)} are free"
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say so, below what runs."""
+        if self._said:
+            log.info("%s", self._said)
 
 
 def estimate(model: nn.Module, checkpoints: Iterable[Callback]) -> int:
