@@ -71,7 +71,8 @@ def test_rows_of_the_metrics_file_are_complete(trained: Run) -> None:
 
 def test_only_what_differs_from_the_defaults_is_printed(trained: Run) -> None:
     """The experiment's choices and values and the user's, in about ten lines."""
-    head = trained.printed[: trained.printed.index("parameters")]
+    begin = trained.printed.index("experiment   ")  # people may be rendered before
+    head = trained.printed[begin : trained.printed.index("parameters", begin)]
     assert "experiment   pose/synthetic" in head
     assert "task=pose" in head
     assert "optimizer.lr=0.0012" in head  # of the experiment's file
