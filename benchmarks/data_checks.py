@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,7 @@ from PIL import Image
 
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks import boxes, json_files, keypoints
-from sapiens_lab.data.datasets import coco_people, coco_pose
+from sapiens_lab.data.datasets import coco_people, coco_pose, image_checks
 from sapiens_lab.data.datasets.coco_pose import CocoPose
 from sapiens_lab.data.discovery import coco
 
@@ -70,14 +70,23 @@ def no_checks() -> Iterator[None]:
         for module in MODULES:
             for name in _checks(module):
                 stack.enter_context(mock.patch.object(module, name, _blind(module, name)))
+        for module, name, blind in (
+            (coco_pose, "check_file", lambda _: None),
+            (image_checks, "look_at_images", _look_at_nothing),
+        ):
+            stack.enter_context(mock.patch.object(module, name, blind))
         yield
+
+
+def _look_at_nothing(paths: Sequence[Path]) -> image_checks.LookedAt:
+    return image_checks.LookedAt(facts=[None] * len(paths), messages=[""] * len(paths))
 
 
 def _checks(module: ModuleType) -> list[str]:
     return [
         name
         for name, value in vars(module).items()
-        if name.startswith("check_") and "checks" in getattr(value, "__module__", "")
+        if name.startswith("check_") and ".data.checks." in getattr(value, "__module__", "")
     ]
 
 
@@ -87,11 +96,11 @@ def _blind(module: ModuleType, name: str) -> Any:
 
 
 def seconds(root: Path) -> float:
-    """Return how long the dataset takes to build."""
-    began = time.perf_counter()
+    """Return the processor time that the dataset takes to build."""
+    began = time.process_time()
     dataset = CocoPose(root, split="train", skeleton="coco17")
     assert len(dataset) > 0
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def main() -> None:
