@@ -36,6 +36,7 @@ def read_yaml(path: Path) -> Any:
     """
     content = read_file(path, MAX_YAML_BYTES)
     try:
-        return yaml.load(content, _Loader)
+        loader = _Loader(content)
+        return loader.get_single_data()
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error

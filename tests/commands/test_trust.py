@@ -200,7 +200,7 @@ def test_one_key_raises_the_limits(
     monkeypatch.setenv("SAPIENS_LIMIT_SCALE", "1")  # is put back at the end
     with pytest.raises(SystemExit):
         commands.train("limit_scale=-1")
-    assert "limit_scale=-1: give a positive number" in capsys.readouterr().err
+    assert "limit_scale=-1: must be a number above 0" in capsys.readouterr().err
 
 
 def test_what_is_no_checkpoint_of_a_run_is_answered_in_a_line(
