@@ -57,7 +57,7 @@ def reported(
         message = explain(error)
         if message is None or _traced():
             raise
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(message, err=True)
         if folder is not None and (folder / "error.txt").is_file():
             click.echo(f"full trace: {folder / 'error.txt'}", err=True)

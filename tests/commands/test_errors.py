@@ -49,7 +49,7 @@ def test_an_error_within_an_interpolation_is_the_users_cause_alone(
     with pytest.raises(SystemExit):
         commands.train("skeleton=missing.yaml")
     said = capsys.readouterr().err
-    assert said.startswith("error: skeleton 'missing.yaml' is neither a file nor one of coco17")
+    assert said.startswith("Error: skeleton 'missing.yaml' is neither a file nor one of coco17")
     assert "interpolation" not in said
     assert "full_key" not in said
     assert commands.runs() == []
@@ -71,7 +71,7 @@ def test_a_full_disk_is_said_in_a_line(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit) as stopped, reported():
         raise OSError(errno.ENOSPC, "No space left on device", "out/a.png")
     assert stopped.value.code == 1
-    assert capsys.readouterr().err == "error: No space left on device: out/a.png\n"
+    assert capsys.readouterr().err == "Error: No space left on device: out/a.png\n"
 
 
 def test_a_fault_of_the_program_keeps_its_trace(tmp_path: Path) -> None:

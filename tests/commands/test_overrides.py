@@ -98,7 +98,7 @@ def test_malformed_command_lines_are_answered(
     said = capsys.readouterr()
     assert code == 1
     assert composed == []
-    assert said.err.startswith("error: ")
+    assert said.err.startswith("Error: ")
     assert "Traceback" not in said.err + said.out
     assert (answer or typed) in said.err
     assert not list((tmp_path / "outputs").rglob("*_*")), "a refused run leaves no folder"
@@ -109,7 +109,7 @@ def test_all_faults_are_listed_a_line_each(
 ) -> None:
     assert status("train", "seed=-1", "optimizer.lr=fast", "data.limit=0") == 1
     assert capsys.readouterr().err.splitlines() == [
-        "error: seed=-1: must be a whole number at least 0",
+        "Error: seed=-1: must be a whole number at least 0",
         "data.limit=0: must be a whole number at least 1 or null",
         "optimizer.lr=fast: must be a number above 0",
     ]
@@ -248,7 +248,7 @@ def test_the_answer_imports_neither_torch_nor_lightning(tmp_path: Path, word: st
     )
     assert result.returncode == 1
     assert result.stdout == "[]\n"
-    assert result.stderr.startswith("error: ")
+    assert result.stderr.startswith("Error: ")
     assert word.split("=")[0] in result.stderr
 
 

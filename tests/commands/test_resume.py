@@ -107,7 +107,7 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     said = capsys.readouterr().err
-    assert said.count("error: ") == 1
+    assert said.count("Error: ") == 1
     assert "are needed and a file may have 2.0 MB here (`ulimit -f`), so" in said
     assert "Traceback" not in said
     [cut] = commands.runs()
