@@ -17,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab import signals
 from sapiens_lab.atomic import remove_leftovers
-from sapiens_lab.commands import trust
 from sapiens_lab.commands.claim import is_main_process, own
-from sapiens_lab.commands.monitored import check_logged, check_monitor
+from sapiens_lab.commands.overrides import trust
+from sapiens_lab.commands.overrides.monitored import check_logged, check_monitor
 from sapiens_lab.commands.summary import print_config, print_summary
 from sapiens_lab.limits import set_limit_scale
 from sapiens_lab.training import runs

@@ -25,14 +25,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from sapiens_lab.commands import suggestions, trust
-from sapiens_lab.commands.accepting import accept_argument
 from sapiens_lab.commands.build import run_folder, typed_overrides
-from sapiens_lab.commands.checking import check_config
 from sapiens_lab.commands.claim import own_folder, release
 from sapiens_lab.commands.errors import reported
+from sapiens_lab.commands.overrides import suggestions, trust
+from sapiens_lab.commands.overrides.accepting import accept_argument
+from sapiens_lab.commands.overrides.checking import check_config
+from sapiens_lab.commands.overrides.targets import add_search_folders
 from sapiens_lab.commands.resolvers import register_resolvers
-from sapiens_lab.commands.targets import add_search_folders
 from sapiens_lab.training import runs
 
 _PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")

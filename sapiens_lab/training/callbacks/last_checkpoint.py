@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from sapiens_lab import signals
 from sapiens_lab.atomic import WriteError
 from sapiens_lab.data.sample import Batch
+from sapiens_lab.ranges import Count
 
 _VALIDATION = "epoch_loop.val_loop.batch_progress"
 _NOTHING = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
@@ -37,8 +38,8 @@ class LastCheckpoint(ModelCheckpoint):
         *,
         dirpath: str,
         filename: str = "last",
-        every_n_epochs: int | None = None,
-        every_n_train_steps: int | None = None,
+        every_n_epochs: Count | None = None,
+        every_n_train_steps: Count | None = None,
         train_time_interval: timedelta | None = None,
     ) -> None:
         super().__init__(

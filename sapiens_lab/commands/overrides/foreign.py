@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sapiens_lab.commands.expected import NULL, Choice, Expected, Many, Number, Text, either
+from sapiens_lab.commands.overrides.expected import (
+    NULL,
+    Choice,
+    Expected,
+    Many,
+    Number,
+    Text,
+    either,
+)
 from sapiens_lab.ranges import Range
 
 _COUNT = Number(True, Range(low=1))

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from sapiens_lab.commands.checking import no_argument
-from sapiens_lab.commands.signatures import Signature, signature
+from sapiens_lab.commands.overrides.checking import no_argument
+from sapiens_lab.commands.overrides.signatures import Signature, signature
 from sapiens_lab.training.runs import override_key
 
 _REFUSED = re.compile(r"Could not override '([^']+)'")

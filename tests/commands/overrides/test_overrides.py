@@ -18,11 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab.commands import hydra_app
 from sapiens_lab.commands import train as train_command
-from sapiens_lab.commands.checking import check_config
-from sapiens_lab.commands.monitored import check_monitor
+from sapiens_lab.commands.overrides.checking import check_config
+from sapiens_lab.commands.overrides.monitored import check_monitor
+from sapiens_lab.commands.overrides.root import Root
+from sapiens_lab.commands.overrides.signatures import signature
 from sapiens_lab.commands.resolvers import register_resolvers
-from sapiens_lab.commands.root import Root
-from sapiens_lab.commands.signatures import signature
 from tests.command import Commands, status
 
 TABLE = Path(__file__).with_name("malformed.txt")
@@ -227,7 +227,7 @@ def test_own_modules_are_found_and_checked(
 
 
 def test_the_root_names_the_keys_of_the_config() -> None:
-    config = OmegaConf.load(Path(__file__).parents[2] / "configs/config.yaml")
+    config = OmegaConf.load(Path(__file__).parents[3] / "configs/config.yaml")
     assert isinstance(config, DictConfig)
     own = {str(key) for key in config if key not in ("defaults", "hydra")}
     root = signature(f"{Root.__module__}.Root")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from sapiens_lab.commands.expected import (
+from sapiens_lab.commands.overrides.expected import (
     BOOL,
     NULL,
     Anything,
@@ -19,7 +19,7 @@ from sapiens_lab.commands.expected import (
     Text,
     either,
 )
-from sapiens_lab.commands.sources import Definition, Module, follow, full_name
+from sapiens_lab.commands.overrides.sources import Definition, Module, follow, full_name
 from sapiens_lab.ranges import Range
 
 _PLAIN: dict[str, Expected] = {

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from sapiens_lab.commands import sources
+from sapiens_lab.commands.overrides import sources
 
 
 def add_search_folders(folders: Iterable[Path]) -> None:

@@ -17,16 +17,24 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.base import Node
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from sapiens_lab.commands import foreign
 from sapiens_lab.commands.errors import explain
-from sapiens_lab.commands.expected import BOOL, Either, Expected, Fixed, Many, Named, typed
-from sapiens_lab.commands.replaced import Replaced
-from sapiens_lab.commands.signatures import Signature, signature
-from sapiens_lab.commands.targets import find_fault
+from sapiens_lab.commands.overrides import foreign
+from sapiens_lab.commands.overrides.expected import (
+    BOOL,
+    Either,
+    Expected,
+    Fixed,
+    Many,
+    Named,
+    typed,
+)
+from sapiens_lab.commands.overrides.replaced import Replaced
+from sapiens_lab.commands.overrides.signatures import Signature, signature
+from sapiens_lab.commands.overrides.targets import find_fault
 
 log = logging.getLogger(__name__)
 
-_ROOT = "sapiens_lab.commands.root.Root"
+_ROOT = "sapiens_lab.commands.overrides.root.Root"
 _SPECIAL = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 _REFERENCE = re.compile(r"\$\{([\w.@]+)\}")
 _MAX_SHOWN = 60  # characters of a value

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from sapiens_lab.commands.annotations import read_annotation
-from sapiens_lab.commands.expected import Anything, Expected
-from sapiens_lab.commands.sources import Definition, follow, resolve
+from sapiens_lab.commands.overrides.annotations import read_annotation
+from sapiens_lab.commands.overrides.expected import Anything, Expected
+from sapiens_lab.commands.overrides.sources import Definition, follow, resolve
 
 _TORCH_MODULE = "torch.nn.modules.module"  # its constructor is (*args, **kwargs), and takes none
 _BARE_BASES = ("ABC", "object", "Protocol", "Generic")

@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 
-from sapiens_lab.commands import trust
-from sapiens_lab.commands.trust import recorded_words, sign_run
+from sapiens_lab.commands.overrides import trust
+from sapiens_lab.commands.overrides.trust import recorded_words, sign_run
 from tests.command import Commands, Run
 
-CONFIGS = [Path(__file__).parents[2] / "configs"]
+CONFIGS = [Path(__file__).parents[3] / "configs"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Overrides of a command line, completed and checked before anything heavy is imported."""
