@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.overrides.monitored import check_logged, check_monitor
 from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.data.datamodule import DataModule
 from sapiens_lab.models.mae import Reconstruction
@@ -69,6 +70,9 @@ def test_every_experiment_composes_and_builds(experiment: str, tmp_path: Path) -
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         built = build(config, "learner", "callbacks", "data")
         assert isinstance(built["data"], DataModule)
+        names = built["learner"].task.metric_names()
+        check_monitor(config.monitor, names)
+        check_logged(config.log_metrics, names)
         height, width = config.image_size
         image = torch.empty(2, 3, height, width, dtype=torch.uint8, device="meta")
         output = built["learner"].model(image)

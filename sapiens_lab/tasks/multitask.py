@@ -83,6 +83,16 @@ class MultiTask(Task):
         """Add the metadata of each task by its name."""
         return {**super().metadata(), "tasks": {n: task.metadata() for n, task in self._named()}}
 
+    def metric_names(self) -> list[str] | None:
+        """Return the names of the metrics of all tasks; ``None`` if one of them is not known."""
+        names: list[str] = []
+        for _, task in self._named():
+            own = task.metric_names()
+            if own is None:
+                return None
+            names += own
+        return names
+
     def compute_metrics(self) -> tuple[dict[str, float], dict[str, str]]:
         """Return the metrics of all tasks."""
         metrics: dict[str, float] = {}
