@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from sapiens_lab.models.backbone import Backbone
+from sapiens_lab.models.heads import MultiHead
 
 _GIB = 2**30
 # Values per token and channel that a block keeps for the backward pass: the inputs of its norms,
@@ -44,13 +45,20 @@ def activations(model: nn.Module, image_size: tuple[int, int]) -> float:
     tokens = rows * columns
     kept = _KEPT_CHECKPOINTED if backbone.activation_checkpointing else _KEPT
     inside = float(_num_blocks_with_graph(backbone) * kept * tokens * backbone.embed_dim)
-    pixels, outside = float(tokens), 0.0
-    for module in getattr(model, "head", nn.Identity()).modules():
+    head = getattr(model, "head", nn.Identity())
+    heads = head.heads.values() if isinstance(head, MultiHead) else [head]
+    return inside + sum(_head_activations(one, tokens) for one in heads)
+
+
+def _head_activations(head: nn.Module, tokens: int) -> float:
+    """Return the values of a head's maps: of convolution, norm and activation."""
+    pixels, count = float(tokens), 0.0
+    for module in head.modules():
         if isinstance(module, nn.ConvTranspose2d):
             pixels *= 4
         if isinstance(module, nn.ConvTranspose2d | nn.Conv2d):
-            outside += 3 * pixels * module.out_channels  # convolution, norm, activation
-    return inside + outside
+            count += 3 * pixels * module.out_channels
+    return count
 
 
 def _num_blocks_with_graph(backbone: Backbone) -> int:
