@@ -24,5 +24,5 @@ def test_heads_side_by_side_need_the_sum_of_what_each_needs() -> None:
     encoder = estimate(partial(DeconvHead, out_channels=1, deconv_channels=[], conv_channels=[]))
     encoder -= 3 * (4 * 3)  # the 4 x 3 tokens of one output channel
     one = estimate(head) - encoder
-    four = estimate(partial(MultiHead, heads={name: head for name in "abcd"})) - encoder
+    four = estimate(partial(MultiHead, heads=dict.fromkeys("abcd", head))) - encoder
     assert four == pytest.approx(4 * one)
