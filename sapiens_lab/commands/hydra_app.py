@@ -76,8 +76,8 @@ def run_app(
     context = click.get_current_context()
     program = [sys.argv[0], *([str(context.info_name)] if context.parent else [])]
     full_error = os.environ.get(_FULL_ERROR)
-    with reported(interrupted=interrupted), _explained(overrides):
-        add_search_folders([Path.cwd(), *_config_dirs(overrides)])
+    with reported(interrupted=interrupted), explained(overrides):
+        add_search_folders([Path.cwd(), *config_dirs(overrides)])
         words = complete_overrides(command, overrides)
 
         def entry(config: DictConfig) -> float | None:
@@ -98,22 +98,22 @@ def run_app(
                         app(entry)()
                     return
                 except ConfigCompositionException as error:
-                    words = _accepted(words, error)
+                    words = accepted_words(words, error)
 
 
 def _check(config: DictConfig) -> None:
     check_config(config, typed_overrides(), dict(HydraConfig.get().runtime.choices))
 
 
-def _accepted(words: Sequence[str], error: ConfigCompositionException) -> list[str]:
+def accepted_words(words: Sequence[str], error: ConfigCompositionException) -> list[str]:
     """Return the words with one that Hydra refused as an argument of a class, if it is one."""
     arguments = get_args_parser().parse_intermixed_args(list(words))
     GlobalHydra.instance().clear()
     accepted = accept_argument(
         arguments.overrides,
         str(error),
-        lambda typed: _compose(
-            _single(typed), arguments.config_name or "config", _config_dirs(words)
+        lambda typed: compose_config(
+            single_choices(typed), arguments.config_name or "config", config_dirs(words)
         ),
     )
     if accepted is None:
@@ -121,7 +121,7 @@ def _accepted(words: Sequence[str], error: ConfigCompositionException) -> list[s
     return [*(word for word in words if word not in arguments.overrides), *accepted]
 
 
-def _config_dirs(argv: Sequence[str]) -> list[Path]:
+def config_dirs(argv: Sequence[str]) -> list[Path]:
     """Return the folder of ``--config-dir``, if there is one."""
     given = get_args_parser().parse_intermixed_args(list(argv)).config_dir
     return [Path(given)] if given else []
@@ -171,7 +171,7 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         others = [*others, f"hydra.run.dir='{run}'"]
     recorded = trust.recorded_words(
         run / runs.OVERRIDES_FILE,
-        [config_folder(), *_config_dirs(argv)],
+        [config_folder(), *config_dirs(argv)],
         is_trusted=any(word.lower() == "trust_run=true" for word in typed),
     )
     if command is Command.EVALUATE:
@@ -198,7 +198,7 @@ def _in_one_process(recorded: Sequence[str], typed: Sequence[str]) -> list[str]:
 def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) -> Path | None:
     """Return the latest checkpoint of the experiment, or ``None`` where none is wanted."""
     searched = [Path(arguments.config_dir)] if arguments.config_dir else []
-    config = _compose(_single(typed), arguments.config_name or "config", searched)
+    config = compose_config(single_choices(typed), arguments.config_name or "config", searched)
     value = config[command.value]
     if command is Command.EVALUATE and value is None and config.weights is not None:
         return None
@@ -221,7 +221,7 @@ def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) 
 # ---- composing -----------------------------------------------------------------------------------
 
 
-def _compose(words: Sequence[str], name: str, searched: Sequence[Path]) -> DictConfig:
+def compose_config(words: Sequence[str], name: str, searched: Sequence[Path]) -> DictConfig:
     """Compose as Hydra will."""
     path = ",".join(f"file://{folder.resolve()}" for folder in searched)
     add = [f"hydra.searchpath=[{path}]"] if path else []
@@ -233,7 +233,7 @@ def _compose(words: Sequence[str], name: str, searched: Sequence[Path]) -> DictC
             GlobalHydra.instance().clear()
 
 
-def _single(words: Sequence[str]) -> list[str]:
+def single_choices(words: Sequence[str]) -> list[str]:
     """Reduce sweeps such as ``lr=1,2`` to their first choice."""
     singles = []
     for override in OverridesParser.create().parse_overrides(list(words)):
@@ -248,7 +248,7 @@ def _single(words: Sequence[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _explained(argv: Sequence[str]) -> Iterator[None]:
+def explained(argv: Sequence[str]) -> Iterator[None]:
     """Answer an override that Hydra cannot apply with the nearest real ones."""
     try:
         yield
@@ -262,15 +262,15 @@ def _explained(argv: Sequence[str]) -> Iterator[None]:
         if not str(error).startswith("Config group override must be"):
             raise
         typed = get_args_parser().parse_intermixed_args(list(argv)).overrides
-        folders = [config_folder(), *_config_dirs(argv)]
+        folders = [config_folder(), *config_dirs(argv)]
         overrides = OverridesParser.create().parse_overrides(typed)
         wrong = [o.input_line for o in overrides if not isinstance(o.value(), (str, list))]
         raise ValueError(suggestions.explain_choice([w for w in wrong if w], folders)) from error
     except HydraException as error:
         arguments = get_args_parser().parse_intermixed_args(list(argv))
-        folders = [config_folder(), *_config_dirs(argv)]
+        folders = [config_folder(), *config_dirs(argv)]
         GlobalHydra.instance().clear()
-        defaults = OmegaConf.to_container(_compose([], "config", []), resolve=False)
+        defaults = OmegaConf.to_container(compose_config([], "config", []), resolve=False)
         assert isinstance(defaults, dict)
         known = suggestions.known_words(defaults, folders)
         message = suggestions.explain(arguments.overrides, str(error), known)

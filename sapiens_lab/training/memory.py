@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import nn
 
 from sapiens_lab.models.backbone import Backbone
@@ -25,14 +27,39 @@ def describe(model: nn.Module, *, batch_size: int, image_size: tuple[int, int]) 
         batch_size: samples of a step.
         image_size: (height, width) of the input.
     """
+    step = estimate_step(model, image_size)
+    memory = batch_size * step.per_sample
+    return (
+        f"{step.total / 1e6:.1f} M parameters, {step.trained / 1e6:.1f} M "
+        f"({step.trained / step.total:.0%}) trained; a step takes about {_size(step.states)} for "
+        f"weights, gradients and AdamW and {_size(memory)} "
+        f"for a batch of {batch_size} (an estimate, in float32)"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMemory:
+    """What a training step needs."""
+
+    total: int  # parameters
+    trained: int  # of them
+    states: int  # of weights, gradients and the moments of AdamW [bytes]
+    per_sample: float  # activations [bytes]
+
+    def of_batch(self, batch_size: int) -> float:
+        """Return the bytes of a step of so many samples."""
+        return self.states + batch_size * self.per_sample
+
+
+def estimate_step(model: nn.Module, image_size: tuple[int, int]) -> StepMemory:
+    """Estimate in float32 as ``describe`` says; parameters may be on the meta device."""
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    states = 4 * (total + 3 * trained)
-    memory = 4 * batch_size * activations(model, image_size)
-    return (
-        f"{total / 1e6:.1f} M parameters, {trained / 1e6:.1f} M ({trained / total:.0%}) trained; a "
-        f"step takes about {_size(states)} for weights, gradients and AdamW and {_size(memory)} "
-        f"for a batch of {batch_size} (an estimate, in float32)"
+    return StepMemory(
+        total=total,
+        trained=trained,
+        states=4 * (total + 3 * trained),
+        per_sample=4 * activations(model, image_size),
     )
 
 

@@ -7,9 +7,10 @@ opens a file and never raises: whether a fault ends the run is decided here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,7 @@ NUM_SHOWN = 5  # items of a finding that are named
 _SKIP = "data.on_error=skip leaves them out"
 _LONG = 60  # characters from which items stand on lines of their own
 _logged: set[str] = set()  # warnings of this process
+_records: list[list[Settled]] = []  # of the ``recorded`` blocks in progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,24 @@ def of_items(severity: Severity, items: Iterable[Any], what: str, *, remedy: str
     )
 
 
+class Settled(NamedTuple):
+    """A finding and the file or folder that it is about."""
+
+    source: str
+    finding: Finding
+
+
+@contextmanager
+def recorded() -> Iterator[list[Settled]]:
+    """Collect what is settled meanwhile, also if it ends in an exception; nothing is logged."""
+    record: list[Settled] = []
+    _records.append(record)
+    try:
+        yield record
+    finally:
+        _records.pop()
+
+
 def settle(
     findings: Iterable[Finding | None],
     *,
@@ -125,6 +145,8 @@ def settle(
         ValueError: or ``error``; its message has every finding.
     """
     found = [f for f in findings if f is not None]
+    for record in _records:
+        record += [Settled(str(source), finding) for finding in found]
     errors = [f for f in found if f.severity == "error"]
     warnings = [f for f in found if f.severity == "warning"]
     if on_error == "raise":
@@ -160,6 +182,6 @@ def _together(source: object, findings: Sequence[Finding], hint: str) -> str:
 
 
 def _log_once(message: str) -> None:
-    if message not in _logged:
+    if not _records and message not in _logged:
         _logged.add(message)
         log.warning("%s", message)

@@ -111,3 +111,17 @@ def test_planted_faults_are_named(
         print(f"  {name}: {text[:200]}")
     assert not [name for name, text in missed.items() if text.startswith("traceback")]
     assert len(missed) <= (1 - WANTED) * len(planted)
+
+
+def test_what_is_settled_is_recorded_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    warning = finding.Finding(severity="warning", what="1 of 2 boxes is loose")
+    fault = finding.Finding(severity="error", what="2 boxes are none")
+    with finding.recorded() as found:
+        finding.settle([warning, None], source="a.json")
+        with pytest.raises(ValueError, match="none"):
+            finding.settle([fault], source="b.json")
+    assert found == [("a.json", warning), ("b.json", fault)]
+    assert not caplog.records
+    finding.settle([warning], source="recorded, then logged.json")
+    assert len(found) == 2
+    assert len(caplog.records) == 1
