@@ -17,7 +17,7 @@ from sapiens_lab.data.checks import boxes, keypoints
 from sapiens_lab.data.datasets.coco_people import box_of_points, join_keypoints
 
 # Fraction of a COCO person's box that its mask covers, on average; used if the area is missing.
-_AREA_OF_BOX = 0.53
+AREA_OF_BOX = 0.53
 _NUMBERS = ("id", "image_id", "category_id", "iscrowd", "num_keypoints")
 
 
@@ -89,7 +89,7 @@ def complete_annotation(annotation: dict[str, Any], skeleton: Skeleton) -> dict[
         "keypoints": points.ravel(),
         "num_keypoints": int((points[:, 2] > 0).sum()),
         "bbox": box,
-        "area": annotation.get("area") or _AREA_OF_BOX * box[2] * box[3],
+        "area": annotation.get("area") or AREA_OF_BOX * box[2] * box[3],
         "iscrowd": int(bool(annotation.get("iscrowd"))),
     }
 
