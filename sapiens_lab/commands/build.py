@@ -37,6 +37,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
     import lightning as L
     from hydra.utils import instantiate
 
+    from sapiens_lab.training.accumulation import accumulate
     from sapiens_lab.training.malloc import keep_freed_memory
 
     _check_sweep(config)
@@ -72,6 +73,10 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
     if main_process:
         objects["callbacks"].append(_introduction(config, learner.model))
     trainer = instantiate(config.trainer, _convert_="all", **objects)
+    if config.effective_batch is not None:
+        accumulate(
+            trainer, batch_size=datamodule.batch_size, effective_batch=config.effective_batch
+        )
     keep_freed_memory(trainer.strategy.root_device.type)
     return learner, datamodule, trainer
 

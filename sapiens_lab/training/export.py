@@ -46,7 +46,7 @@ class Export(Callback):
         """Write the export."""
         assert isinstance(pl_module, Learner)
         description = pl_module.description()
-        state = _best_state(trainer) or pl_module.model.state_dict()
+        state = _best_state(trainer) or pl_module.model_state()
         if (scale := lora_scale(pl_module.model)) is not None:
             state = merge_lora(state, scale=scale)
         save_model(

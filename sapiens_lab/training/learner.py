@@ -62,6 +62,7 @@ class Learner(L.LightningModule):
         self.undefined: dict[str, str] = {}  # metrics that the last evaluation left out, and why
         self._skipped = 0  # steps in a row without a finite gradient
         self._samples: list[str] = []  # of the last training batch
+        self.averages: Mapping[str, Tensor] = {}  # in place of the model's own, in what is saved
         self._make_optimizer, self._make_scheduler = optimizer, scheduler
         if compile:
             self.model.compile()
@@ -197,6 +198,7 @@ class Learner(L.LightningModule):
         """
         parameters = [p for p in self.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm=float("inf"))
+        self._log_norms(norm)
         if bool(torch.isfinite(norm)):
             self._skipped = 0
             self.clip_gradients(
@@ -222,6 +224,13 @@ class Learner(L.LightningModule):
                 "lengthen scheduler.warmup, or look at the samples named above"
             )
 
+    def _log_norms(self, gradient: Tensor) -> None:
+        """Log the norm of the gradient before clipping, and that of what is trained."""
+        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            norms = [p.detach().norm() for p in self.model.parameters() if p.requires_grad]
+            self.log("train/grad_norm", gradient, batch_size=1)
+            self.log("train/param_norm", torch.stack(norms).norm(), batch_size=1)
+
     # ---- optimizer and checkpoint ----------------------------------------------------------------
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -239,6 +248,12 @@ class Learner(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write down how the model is built and what it was trained for."""
         checkpoint[KEY] = self.description().to_dict()
+        averages = {f"model.{name}": tensor for name, tensor in self.averages.items()}
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **averages}
+
+    def model_state(self) -> dict[str, Tensor]:
+        """Return the tensors of the model as they are saved: averaged where they are averaged."""
+        return {**self.model.state_dict(), **self.averages}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that were trained for something else.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sapiens_lab.ranges import Count, ImageSize, Positive, Whole
+from sapiens_lab.ranges import BelowOne, Count, ImageSize, Positive, Whole
 
 
 class Node:
@@ -31,6 +31,9 @@ class Root:
     ckpt_path: str | None
     trust_run: bool
     limit_scale: Positive | None
+    effective_batch: Count | None
+    ema: BelowOne | None
+    early_stopping: Count | None
     monitor: str
     monitor_mode: Literal["min", "max"]
     overfit_at: float | None

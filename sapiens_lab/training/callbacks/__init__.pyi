@@ -1,4 +1,6 @@
 from sapiens_lab.training.callbacks.best_checkpoint import BestCheckpoint as BestCheckpoint
+from sapiens_lab.training.callbacks.early_stopping import EarlyStopping as EarlyStopping
+from sapiens_lab.training.callbacks.ema import EMA as EMA
 from sapiens_lab.training.callbacks.final_validation import FinalValidation as FinalValidation
 from sapiens_lab.training.callbacks.images import FirstBatch as FirstBatch
 from sapiens_lab.training.callbacks.images import SampleGrid as SampleGrid

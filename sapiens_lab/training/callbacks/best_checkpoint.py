@@ -92,7 +92,7 @@ class BestCheckpoint(ModelCheckpoint):
         value = trainer.callback_metrics.get(self._asked[0])
         if value is None:
             self._check_name(trainer, pl_module)
-        if _is_informative(value, self._asked[1]):
+        if is_informative(value, self._asked[1]):
             self._choose_by(*self._asked, asked=True)
         elif self.best_model_score is None and self.fallback != self._asked[0]:
             self._choose_by(self.fallback, "min", asked=False)
@@ -137,7 +137,8 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
 
-def _is_informative(value: Tensor | None, mode: Mode) -> bool:
+def is_informative(value: Tensor | None, mode: Mode) -> bool:
+    """Return whether a metric says something: it is defined, and no score of 0."""
     if value is None or not bool(torch.isfinite(value)):
         return False
     return mode == "min" or bool(value != 0)

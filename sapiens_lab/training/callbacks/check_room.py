@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import lightning as L
@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from sapiens_lab.atomic import WriteError, file_limit, free_bytes, size
+from sapiens_lab.training.callbacks.ema import EMA, averaged_tensors
 from sapiens_lab.training.learner import Learner
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ class CheckRoom(Callback):
     """Before training, estimate the room for checkpoints and the export; refuse too little.
 
     A checkpoint to continue from holds the parameters and the two moments of those that are
-    trained; one of weights holds the parameters. One more of each exists while it is replaced.
+    trained, and these once more where they are averaged; one of weights holds the parameters. One
+    more of each exists while it is replaced.
 
     Args:
         folder: of the run.
@@ -40,8 +42,9 @@ class CheckRoom(Callback):
             WriteError: the disk has less.
         """
         assert isinstance(pl_module, Learner)
-        needed = estimate(pl_module.model, trainer.checkpoint_callbacks)
-        largest = weights_bytes(pl_module.model) + moments_bytes(pl_module.model)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        needed = estimate(pl_module.model, callbacks)
+        largest = weights_bytes(pl_module.model) + state_bytes(pl_module.model, callbacks)
         if (limit := file_limit()) is not None and largest > limit:
             raise WriteError(
                 f"a checkpoint of this run needs about {size(largest)} and a file may have "
@@ -66,14 +69,14 @@ class CheckRoom(Callback):
             log.info("%s", self._said)
 
 
-def estimate(model: nn.Module, checkpoints: Iterable[Callback]) -> int:
+def estimate(model: nn.Module, callbacks: Sequence[Callback]) -> int:
     """Return about how many bytes the checkpoints and the export of a run take."""
-    weights, moments = weights_bytes(model), moments_bytes(model)
+    weights, state = weights_bytes(model), state_bytes(model, callbacks)
     total = weights  # the export
-    for callback in checkpoints:
+    for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):
             kept = max(1, callback.save_top_k)
-            each = weights if callback.save_weights_only else weights + moments
+            each = weights if callback.save_weights_only else weights + state
             total += (kept + 1) * each
     return total
 
@@ -81,6 +84,12 @@ def estimate(model: nn.Module, checkpoints: Iterable[Callback]) -> int:
 def weights_bytes(model: nn.Module) -> int:
     """Return the size of a file of the model's weights."""
     return sum(int(tensor.nbytes) for tensor in model.state_dict().values())
+
+
+def state_bytes(model: nn.Module, callbacks: Iterable[Callback]) -> int:
+    """Return the size of what a state holds besides the weights: moments, and raw weights."""
+    averaged = averaged_tensors(model) if any(isinstance(c, EMA) for c in callbacks) else {}
+    return moments_bytes(model) + sum(int(tensor.nbytes) for tensor in averaged.values())
 
 
 def moments_bytes(model: nn.Module) -> int:
