@@ -50,7 +50,7 @@ def test_the_table_is_long_enough() -> None:
 @lru_cache
 def compose(*choices: str) -> DictConfig:
     """Compose a config as a run would see it, with a folder."""
-    config = hydra_app._compose(choices, "config", [])
+    config = hydra_app.compose_config(choices, "config", [])
     OmegaConf.set_readonly(config, False)
     OmegaConf.set_readonly(config.hydra.runtime, False)
     config.hydra.runtime.output_dir = "outputs/run"
