@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.checks.annotations import Annotations
 from sapiens_lab.data.sample import Sample
 
 
@@ -58,6 +59,14 @@ class Dataset(Protocol):
     def image_paths(self) -> Sequence[Path]:
         """Return the images' files, each once or more, if they are files of their own."""
         return ()
+
+    def annotation_paths(self) -> Sequence[Path]:
+        """Return the files of the annotations, each once or more."""
+        return ()
+
+    def annotations(self) -> Annotations | None:
+        """Return all people at once, with their boxes and keypoints, if they are known unread."""
+        return None
 
     def image_id(self, index: int) -> int:
         """Return the ``meta.image_id`` of a sample, without reading its files."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.checks.annotations import Annotations
 from sapiens_lab.data.checks.finding import OnError, settle
 from sapiens_lab.data.checks.json_files import check_detections
 from sapiens_lab.data.checks.keypoints import Columns, check_values
@@ -88,7 +89,8 @@ class CocoPose(Dataset):
         }
         sizes = [stated_size(image) or (0, 0) for image in images]
         self._sizes = np.array(sizes, np.float32)  # (images, 2) stated height, width
-        self._people = self._read(file, box_file, min_box_score)
+        self._box_file = None if box_file is None else self.root / box_file
+        self._people = self._read(file, min_box_score)
         self._leave_out_missing()
         self._check_images(images)
 
@@ -132,6 +134,22 @@ class CocoPose(Dataset):
         used = np.unique(self._people.image_index).tolist()
         return [self.image_dir / self._names[i] for i in used]
 
+    def annotation_paths(self) -> Sequence[Path]:
+        """Return the annotation file, and that of the boxes."""
+        return [self.annotation_file] + ([self._box_file] if self._box_file else [])
+
+    def annotations(self) -> Annotations | None:
+        """Return all annotated people; ``None`` if their boxes are those of a detector."""
+        if self._box_file is not None:
+            return None
+        _, index = np.unique(self._people.image_index, return_inverse=True)
+        return Annotations(
+            boxes=self._people.boxes,
+            points=self._people.points,
+            image_index=index,
+            name=self._name_person,
+        )
+
     def image_id(self, index: int) -> int:
         """Return the id of a person's image."""
         return self._image_ids[int(self._people.image_index[index])]
@@ -157,15 +175,15 @@ class CocoPose(Dataset):
             if complete is not None:
                 yield {**complete, "image_id": self._image_ids[index]}
 
-    def _read(self, file: coco.CocoFile, box_file: str | None, min_box_score: float) -> People:
-        if box_file is None:
+    def _read(self, file: coco.CocoFile, min_box_score: float) -> People:
+        path = self._box_file
+        if path is None:
             return read_people(
                 file,
                 self.skeleton,
                 image_index=self._image_index,
                 on_error=self.on_error,
             )
-        path = self.root / box_file
         if not path.is_file():
             raise FileNotFoundError(f"there is no detection file {path} (data.val.box_file)")
         detections = read_json(path)
@@ -215,12 +233,15 @@ class CocoPose(Dataset):
         faults = check_values(
             Columns.of(points.astype(np.float64)),
             sizes[index],
-            name=lambda i: f"id {self._people.ids[places[i]]} ({self._names[index[i]]})",
+            name=lambda i: self._name_person(int(places[i])),
         )
         bad = settle(faults, source=self.annotation_file, on_error=self.on_error)
         kept = np.ones(len(self), bool)
         kept[places[bad]] = False
         self._keep(kept)
+
+    def _name_person(self, i: int) -> str:
+        return f"id {self._people.ids[i]} ({self._names[int(self._people.image_index[i])]})"
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
         columns = {name: getattr(self._people, name)[kept] for name in People.__slots__}

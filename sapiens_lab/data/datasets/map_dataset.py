@@ -104,7 +104,7 @@ class MapDataset(Dataset):
         for place, index in enumerate(indices):
             if not messages[place]:
                 try:
-                    looks.append(self._look(index))
+                    looks.append(self.look(index))
                 except (ValueError, FileNotFoundError) as error:
                     messages[place] = str(error)
         unreadable = of_rows(
@@ -126,6 +126,10 @@ class MapDataset(Dataset):
     def source(self) -> Path:
         """The file or folder of the maps, for messages."""
 
+    def annotation_paths(self) -> Sequence[Path]:
+        """Return the files of maps and masks, or the one file of all maps."""
+        return [*(self.map_paths() or [self.source]), *(self._masks or ())]
+
     def map_paths(self) -> Sequence[Path]:
         """Return the files of the maps, if each is one."""
         return ()
@@ -144,7 +148,12 @@ class MapDataset(Dataset):
     def find_faults(self, looks: Sequence[Look]) -> Sequence[Finding | None]:
         """Check maps that could be read; there is at least one."""
 
-    def _look(self, index: int) -> Look:
+    def look(self, index: int) -> Look:
+        """Read a map and its image for the checks, thinned out.
+
+        Raises:
+            ValueError, FileNotFoundError: they cannot be read; names them.
+        """
         size, mask = self.read_header(index)
         values, valid = self.read_values(index, size, mask)
         known = self.read_values(index, size, None)[1] if mask is not None else valid

@@ -1,0 +1,99 @@
+"""Checks of left and right by geometry, person by person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sapiens_lab.anatomy.skeleton import Skeleton
+from sapiens_lab.data.checks.annotations import Annotations
+from sapiens_lab.data.checks.finding import Finding, of_rows
+from sapiens_lab.data.checks.keypoints import Columns
+
+Array = NDArray[np.float64]
+
+_WRONG = 0.05  # fraction of faces that may seem the wrong way round: seen from far below, they do
+_CROSSED = 0.15  # fraction of people whose limbs may cross
+_LONGER = 1.25  # times as long two limbs must be as they are with their ends exchanged
+_NUM_PEOPLE = 3
+
+
+def check_faces(people: Annotations, skeleton: Skeleton) -> Finding | None:
+    """Find people whose left eye, right eye and nose go round in the wrong direction.
+
+    Seen by a camera they go round in one direction whatever way the head is turned.
+    """
+    index = {name: i for i, name in enumerate(skeleton.keypoints)}
+    names = ("left_eye", "right_eye", "nose")
+    if not all(name in index for name in names):
+        return None
+    chosen = [index[name] for name in names]
+
+    def direction(_: Array, points: Columns) -> Array:
+        x, y, visible = (column[chosen] for column in points)
+        turn = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+        return np.where((visible == 2).all(0) & (np.abs(turn) > 1), turn, 0)
+
+    turn = people.every(direction)
+    told = int((turn != 0).sum())
+    wrong = turn > 0
+    if wrong.sum() < max(_NUM_PEOPLE, _WRONG * told):
+        return None
+    return of_rows(
+        "warning",
+        wrong,
+        f"people ({wrong.sum() / told:.0%} of the {told} whose face is seen) have left_eye, "
+        "right_eye and nose the wrong way round",
+        name=people.name,
+        remedy="left is the person's own left, on the right of an image that shows its face. Were "
+        "images flipped without exchanging left and right?",
+    )
+
+
+def check_crossed(people: Annotations, skeleton: Skeleton) -> list[Finding]:
+    """Find people with left and right exchanged in one half of the body only.
+
+    Two limbs, such as both upper arms, are then much longer than with their ends exchanged.
+    """
+    other = skeleton.flip_indices
+    if other is None:
+        return []
+    found = [_check_limb(people, skeleton, other, a, b) for a, b in _limbs(skeleton.edges, other)]
+    return [f for f in found if f is not None]
+
+
+def _check_limb(
+    people: Annotations, skeleton: Skeleton, other: NDArray[np.int64], a: int, b: int
+) -> Finding | None:
+    ends = [a, b, int(other[a]), int(other[b])]
+
+    def compare(_: Array, points: Columns) -> Array:
+        xy = np.stack([points.x[ends], points.y[ends]])  # (2, 4, n)
+        a, b, c, d = np.moveaxis(xy, 1, 0)
+        own = np.hypot(*(a - b)) + np.hypot(*(c - d))
+        crossed = np.hypot(*(a - d)) + np.hypot(*(c - b))
+        known = (points.visible[ends] > 0).all(0)
+        return np.where(known, np.log((own + 1) / (crossed + 1)), 0)
+
+    ratio = people.every(compare)
+    crossed, straight = ratio > np.log(_LONGER), ratio < -np.log(_LONGER)
+    told = int((crossed | straight).sum())
+    if crossed.sum() < max(_NUM_PEOPLE, _CROSSED * told):
+        return None
+    names = [skeleton.keypoints[i] for i in (a, int(other[b]), b)]
+    return of_rows(
+        "warning",
+        crossed,
+        f"people ({crossed.sum() / told:.0%} of {told}) have {names[0]} on the side of {names[1]}, "
+        f"not of {names[2]}",
+        name=people.name,
+        remedy="Are left and right exchanged in one half of the body?",
+    )
+
+
+def _limbs(edges: Sequence[tuple[int, int]], other: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return edges whose both ends have a partner on the other side, each pair of edges once."""
+    edges = [(a, b) for a, b in edges if other[a] != a and other[b] != b and other[a] != b]
+    return list({min(a, int(other[a])): (a, b) for a, b in edges}.values())
