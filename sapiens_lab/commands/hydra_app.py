@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from sapiens_lab.commands.build import run_folder, typed_overrides
 from sapiens_lab.commands.claim import own_folder, release
 from sapiens_lab.commands.errors import reported
-from sapiens_lab.commands.overrides import suggestions, trust
+from sapiens_lab.commands.overrides import quoting, suggestions, trust
 from sapiens_lab.commands.overrides.accepting import accept_argument
 from sapiens_lab.commands.overrides.checking import check_config
 from sapiens_lab.commands.overrides.targets import add_search_folders
@@ -73,6 +73,7 @@ def run_app(
     # loading processes: on two cores beside one other process a step took half as long again.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     register_resolvers()
+    overrides = quoting.quote_values(overrides)
     context = click.get_current_context()
     program = [sys.argv[0], *([str(context.info_name)] if context.parent else [])]
     full_error = os.environ.get(_FULL_ERROR)
@@ -102,6 +103,7 @@ def run_app(
 
 
 def _check(config: DictConfig) -> None:
+    quoting.expand_home(config)
     check_config(config, typed_overrides(), dict(HydraConfig.get().runtime.choices))
 
 
@@ -155,10 +157,10 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         return list(argv)
     own = [word for word in typed if runs.override_key(word) == command.value]
     others = [word for word in typed if word not in own]
-    value = own[-1].split("=", 1)[1].strip("'\"") if own else ""
-    if value == "auto" or (command is Command.EVALUATE and value in ("", "null")):
+    value = quoting.text_of(own[-1]) if own else ""
+    if value == "auto" or (command is Command.EVALUATE and value == ""):
         checkpoint = _find_automatically(command, typed, arguments)
-    elif value in ("", "null"):
+    elif value == "":
         checkpoint = None
     else:
         checkpoint = runs.existing_checkpoint(command.value, Path(value))
@@ -168,7 +170,7 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         return [*options, *others]
     run = checkpoint.parent.parent
     if command is Command.TRAIN and (run / runs.OVERRIDES_FILE).is_file():
-        others = [*others, f"hydra.run.dir='{run}'"]
+        others = [*others, quoting.assignment("hydra.run.dir", run)]
     recorded = trust.recorded_words(
         run / runs.OVERRIDES_FILE,
         [config_folder(), *config_dirs(argv)],
@@ -179,7 +181,7 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
     if command is Command.TRAIN:
         runs.check_state(checkpoint)  # after its overrides: whose run it is matters first
     words = runs.merge_overrides(recorded, others)
-    return [*options, *words, f"{command.value}='{checkpoint}'"]
+    return [*options, *words, quoting.assignment(command.value, checkpoint)]
 
 
 def _in_one_process(recorded: Sequence[str], typed: Sequence[str]) -> list[str]:
@@ -253,11 +255,8 @@ def explained(argv: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except OverrideParseException as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"`{error.override}` is not Hydra's grammar of KEY=VALUE: {reason}. A value with "
-            "spaces or brackets needs quotes inside the shell's: 'key=\"some value\"'"
-        ) from error
+        said = f"`{error.override}` is not Hydra's grammar of KEY=VALUE"
+        raise ValueError(f"{said}: {str(error).splitlines()[0]}") from error
     except ValueError as error:
         if not str(error).startswith("Config group override must be"):
             raise

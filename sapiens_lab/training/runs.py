@@ -167,7 +167,15 @@ def override_key(override: str) -> str:
 
 
 def merge_overrides(old: Iterable[str], new: Iterable[str]) -> list[str]:
-    """Let the newer of two overrides of one key stand."""
+    """Let the newer of two overrides of one key stand.
+
+    ``~key`` takes away what the old ones add, so they stay before it.
+    """
     new = list(new)
-    replaced = {override_key(override) for override in new}
-    return [override for override in old if override_key(override) not in replaced] + new
+    replaced = {override_key(override) for override in new if not override.startswith("~")}
+    deleted = {override_key(override) for override in new if override.startswith("~")}
+    return [
+        override for override in old
+        if (key := override_key(override)) not in replaced
+        and not (key in deleted and override.startswith("~"))
+    ] + new  # fmt: skip

@@ -17,6 +17,7 @@ from sapiens_lab.commands.overrides.signatures import Signature, signature
 from sapiens_lab.training.runs import override_key
 
 _REFUSED = re.compile(r"Could not override '([^']+)'")
+_NOT_DELETED = re.compile(r"Error merging override (~\S+)")
 
 
 def accept_argument(
@@ -35,6 +36,8 @@ def accept_argument(
     Raises:
         ValueError: the class has no such argument; names the nearest.
     """
+    if (deletion := _NOT_DELETED.match(message)) is not None:
+        return _deleted_first(words, deletion.group(1))
     match = _REFUSED.match(message)
     if match is None:
         return None
@@ -52,6 +55,16 @@ def accept_argument(
     near = difflib.get_close_matches(key, _keys(config), n=3, cutoff=0.75)
     keys = f" Near keys: {', '.join(near)}" if near else ""
     raise ValueError(f"{refused[-1]}: {no_argument(its_class, name)}.{keys}")
+
+
+def _deleted_first(words: Sequence[str], word: str) -> list[str] | None:
+    """Put one deletion before the others: they took away what it takes its value from."""
+    first = next(w for w in words if w.startswith("~"))
+    if first == word or word not in words:
+        return None
+    others = [w for w in words if w != word]
+    place = others.index(first)
+    return [*others[:place], word, *others[place:]]
 
 
 def _added(word: str) -> str:

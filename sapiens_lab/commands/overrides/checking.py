@@ -213,7 +213,16 @@ def _judge(key: str, node: Any, expected: Expected, whose: str) -> Iterator[tupl
     yield from inner
     if not inner:
         own = whose if key != origin else ""
-        yield origin, f"{origin}={_shown(value)}: must be {expected.words}{own}"
+        yield origin, f"{origin}={_shown(value)}: must be {expected.words}{own}{_quotient(value)}"
+
+
+def _quotient(value: Any) -> str:
+    """Work out a fraction such as 1/256, which YAML reads as text."""
+    match = re.fullmatch(r"([\d.e+-]+) */ *([\d.e+-]+)", value) if isinstance(value, str) else None
+    try:
+        return f"; {value} is {float(match[1]) / float(match[2]):.10g}" if match else ""
+    except (ValueError, ZeroDivisionError):
+        return ""
 
 
 def _inner(key: str, node: Any, expected: Expected, whose: str) -> Iterator[tuple[str, str]]:

@@ -31,8 +31,11 @@ def explain(overrides: Sequence[str], message: str, known: set[str]) -> str:
     """
     keys = {word.split("=", 1)[0] for word in known}
     lines = [message.splitlines()[0]]
-    # Hydra quotes the key that it could not set; other overrides may fit this experiment.
-    quoted = [word for word in overrides if f"'{override_key(word)}'" in lines[0]]
+    # Hydra quotes what it could not apply; other overrides may fit this experiment.
+    quoted = [
+        word for word in overrides
+        if f"'{override_key(word)}'" in lines[0] or lines[0].endswith(f" {word}")
+    ]  # fmt: skip
     for word in quoted or overrides:
         key = word.split("=", 1)[0].lstrip("+~")
         candidates = {w for w in known if w.startswith(f"{key}=")} if key in keys else keys

@@ -188,6 +188,20 @@ def test_what_a_replaced_class_does_not_take_is_left_out(
         assert OmegaConf.select(config, key) == value
 
 
+def test_paths_and_deletions_arrive_as_typed(
+    composed: list[DictConfig], commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(commands.cwd))
+    words = ["experiment=segmentation/lip20", "data.root=My Fish (1)", "output_root=~/runs"]
+    target = "sapiens_lab.data.datasets.coco_parts.CocoParts"
+    words += [f"data.{split}._target_={target}" for split in ("train", "val")]
+    assert status("train", *words, "~data.train.layout", "~data.val.layout") == 0
+    [config] = composed
+    assert config.data.train.root == "My Fish (1)"
+    assert config.output_root == f"{commands.cwd}/runs"
+    assert config.data.train._target_ == target
+
+
 def test_what_the_user_typed_is_never_left_out(
     composed: list[DictConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
