@@ -74,6 +74,7 @@ SMALLER = (
 # Commands that are parsed and not run.
 PARSED = {
     "sapiens weights download": "it downloads gigabytes",
+    "sapiens doctor": "its exit status is what it finds; tests/commands/doctor runs it",
     "sapiens weights push": "it publishes; tests/weights/test_publish.py has a hub of its own",
 }
 # Where a setting is tried that its section names no experiment for.

@@ -78,6 +78,13 @@ def write_image(path: Path, image: RGBImage, *, options: tuple[int, ...] = ()) -
     write_bytes(path, content.tobytes())
 
 
+def encode_jpeg(image: RGBImage, quality: int = 82) -> bytes:
+    """Return the content of a JPEG of an image ``(H, W, 3)``."""
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    _, content = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    return bytes(content)
+
+
 def _wrap(text: str, size: int, width: int) -> list[str]:
     lines: list[str] = []
     for part in text.splitlines():

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from huggingface_hub import constants, hf_hub_download
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -87,6 +87,17 @@ def fetch(release: Release) -> Path:
         )
     _show_license(release)
     return path
+
+
+def cached(release: Release) -> Path | None:
+    """Return the file of a released model if it is on this machine; nothing is downloaded."""
+    found = try_to_load_from_cache(release.repo, release.file, revision=release.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def hub_cache() -> Path:
+    """Return the folder of what was downloaded."""
+    return Path(constants.HF_HUB_CACHE)
 
 
 def _download(repo: str, file: str, revision: str) -> Path:

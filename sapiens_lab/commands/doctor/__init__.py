@@ -1,0 +1,1 @@
+"""``sapiens doctor``: what is examined, a file each, and the pages that show it."""
