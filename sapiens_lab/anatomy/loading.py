@@ -105,15 +105,14 @@ def load(source: str, kind: Kind) -> Document:
         FileNotFoundError: neither a shipped name nor a file.
         ValueError: the file is malformed; names it.
     """
-    texts = {f.name: f.read_text() for f in resources.files(__package__).iterdir() if f.is_file()}
-    shipped = [name[:-5] for name, text in sorted(texts.items()) if f"\n{kind.key}:" in text]
-    if source in shipped:
-        return _check(yaml.safe_load(texts[f"{source}.yaml"]), f"{source}.yaml", kind)
+    texts = _shipped_texts(kind)
+    if source in texts:
+        return _check(yaml.safe_load(texts[source]), f"{source}.yaml", kind)
     path = Path(source)
     if not path.is_file():
-        near = difflib.get_close_matches(source, shipped, n=2, cutoff=0.4)
+        near = difflib.get_close_matches(source, texts, n=2, cutoff=0.4)
         raise FileNotFoundError(
-            f"{kind.title} {source!r} is neither a file nor one of {', '.join(shipped)}"
+            f"{kind.title} {source!r} is neither a file nor one of {', '.join(texts)}"
             + (f"; did you mean {' or '.join(near)}?" if near else "")
         )
     if path.suffix != ".json":
@@ -125,6 +124,17 @@ def load(source: str, kind: Kind) -> Document:
     ):
         raise ValueError(f"{source}: `categories` is no list of dictionaries with a name each")
     return _check(kind.from_coco(path, content if isinstance(content, dict) else {}), source, kind)
+
+
+def shipped_names(kind: Kind) -> list[str]:
+    """Return the names of the files of a kind that the package ships."""
+    return list(_shipped_texts(kind))
+
+
+def _shipped_texts(kind: Kind) -> dict[str, str]:
+    files = sorted(resources.files(__package__).iterdir(), key=lambda file: file.name)
+    texts = {f.name[:-5]: f.read_text() for f in files if f.name.endswith(".yaml")}
+    return {name: text for name, text in texts.items() if f"\n{kind.key}:" in text}
 
 
 def read_json(path: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.anatomy import sides
-from sapiens_lab.anatomy.loading import Document, Kind, flip_indices, index_of, load, parse_color
+from sapiens_lab.anatomy.inherit import inherit
+from sapiens_lab.anatomy.loading import (
+    Document,
+    Kind,
+    flip_indices,
+    index_of,
+    load,
+    parse_color,
+    shipped_names,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +50,8 @@ class Skeleton:
     upper_body: tuple[int, ...] = ()
     lower_body: tuple[int, ...] = ()
     parts: dict[str, tuple[int, ...]] = field(default_factory=dict)  # body, foot, face, ...
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)  # names in other sets
+    midpoints: dict[int, tuple[int, int]] = field(default_factory=dict)  # defined by two others
 
     @property
     def num_keypoints(self) -> int:
@@ -59,19 +71,40 @@ class Skeleton:
         """Return the skeleton that ``source`` means.
 
         Args:
-            source: a shipped name (``coco17``, ``wholebody133``, ``goliath308``), the path of a
+            source: a shipped name (``coco17``, ``face68``, ``goliath308``, ...), the path of a
                 YAML, the path of a COCO annotation file, or a skeleton.
 
         Raises:
             FileNotFoundError: neither a shipped name nor a file.
             ValueError: the file says something impossible; the message names it.
         """
-        return source if isinstance(source, Skeleton) else _load(str(source))
+        return source if isinstance(source, Skeleton) else _load(str(source), _version(source))
+
+
+def suggest_shipped(count: int) -> str:
+    """Return ``skeleton=NAME`` for each shipped set of ``count`` keypoints, joined by ``or``.
+
+    Their names end in their numbers of keypoints. Empty if there is none.
+    """
+    names = [name for name in shipped_names(_KIND) if re.fullmatch(rf"\D+{count}", name)]
+    return " or ".join(f"skeleton={name}" for name in names)
+
+
+def _version(source: str | Path) -> tuple[int, int] | None:
+    """Return what changes when a file does; ``None`` for a shipped set."""
+    path = Path(source)
+    if not path.is_file():
+        return None
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
 
 
 @lru_cache(maxsize=32)
-def _load(source: str) -> Skeleton:
+def _load(source: str, version: tuple[int, int] | None) -> Skeleton:
     document = load(source, _KIND)
+    aliases = _aliases(document)
+    if "base" in document.data:
+        document = inherit(document, _base(document), aliases)
     for entry in document.entries:
         if entry.get("half") not in (None, "upper", "lower"):
             raise document.error(f"keypoint {entry['name']}: half is upper or lower")
@@ -90,7 +123,53 @@ def _load(source: str) -> Skeleton:
         upper_body=_group(document, "half").get("upper", ()),
         lower_body=_group(document, "half").get("lower", ()),
         parts=_group(document, "part"),
+        aliases=aliases,
+        midpoints=_midpoints(document),
     )
+
+
+def _base(document: Document) -> Document:
+    name = document.data["base"]
+    if name not in shipped_names(_KIND):
+        shipped = ", ".join(shipped_names(_KIND))
+        raise document.error(f"base is the name of a shipped set ({shipped}), not {name!r}")
+    return load(name, _KIND)
+
+
+def _aliases(document: Document) -> dict[str, tuple[str, ...]]:
+    """Return what other sets may call the keypoints; a name belongs to one keypoint alone."""
+    given = document.data.get("aliases") or {}
+    if not isinstance(given, Mapping):
+        raise document.error(
+            "`aliases` must be a table, {keypoint: name or [names] in other files}"
+        )
+    found: dict[str, tuple[str, ...]] = {}
+    owners = {name: name for name in document.names}
+    for key, value in given.items():
+        keypoint = document.names[document.index(str(key))]
+        others = value if isinstance(value, list) else [value]
+        if not all(isinstance(other, str | int) for other in others):
+            raise document.error(f"the aliases of {keypoint} must be a name or a list of names")
+        for other in map(str, others):
+            if owners.setdefault(other, keypoint) != keypoint:
+                raise document.error(
+                    f"{other} cannot be an alias of {keypoint}: it names {owners[other]}"
+                )
+        found[keypoint] = tuple(map(str, others))
+    return found
+
+
+def _midpoints(document: Document) -> dict[int, tuple[int, int]]:
+    """Return the two keypoints in the middle of which others lie by definition."""
+    given = document.data.get("midpoints") or {}
+    if not isinstance(given, Mapping) or any(
+        not isinstance(ends, list) or len(ends) != 2 for ends in given.values()
+    ):
+        raise document.error("`midpoints` must be a table, {keypoint: [one end, other end]}")
+    return {
+        document.index(name): (document.index(a), document.index(b))
+        for name, (a, b) in given.items()
+    }
 
 
 def _from_coco(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,9 +210,11 @@ def _numbered(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
             f"{path}: none of its {len(content.get('categories') or [])} categories names "
             "keypoints, and its annotations do not have the same number each"
         )
+    known = suggest_shipped(count // 3)
     log.warning(
-        "%s: no category names its %d keypoints; they are numbered. Names and left/right pairs "
-        "can be given in a YAML, as skeleton=FILE", path, count // 3,
+        "%s: no category names its %d keypoints; they are numbered, and flipping is off. %sNames "
+        "and left/right pairs can be given in a YAML, as skeleton=FILE",
+        path, count // 3, f"If they are a known set, give it: {known}. " if known else "",
     )  # fmt: skip
     return {"name": path.stem, "keypoints": [str(i + 1) for i in range(count // 3)]}
 
@@ -163,7 +244,7 @@ _KIND = Kind(
     title="skeleton",
     entry="keypoint",
     key="keypoints",
-    keys=frozenset({"edges", "sigmas"}),
+    keys=frozenset({"edges", "sigmas", "aliases", "base", "midpoints"}),
     entry_keys=frozenset({"sigma", "color", "part", "half"}),
     from_coco=_from_coco,
 )

@@ -56,11 +56,17 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
     check_monitor(config.monitor, names)
     check_logged(config.log_metrics, names)
     if config.weights is not None:
-        from sapiens_lab.weights.description import output_names
+        from sapiens_lab.weights.description import output_aliases, output_names
         from sapiens_lab.weights.load import load_weights
 
-        outputs = output_names(learner.task.metadata())
-        report = load_weights(learner.model, config.weights, head=config.head_init, outputs=outputs)
+        task = learner.task.metadata()
+        report = load_weights(
+            learner.model,
+            config.weights,
+            head=config.head_init,
+            outputs=output_names(task),
+            aliases=output_aliases(task),
+        )
         log.info("%s", report)
         learner.origin, learner.license = report.source, report.license
     instantiate(config.tune)(learner.model)

@@ -128,6 +128,7 @@ class PoseTask(Task):
             "flip_indices": None if flip_indices is None else flip_indices.tolist(),
             "edges": [list(edge) for edge in self.skeleton.edges],
             "sigmas": self.skeleton.sigmas.tolist(),
+            "aliases": {name: list(others) for name, others in self.skeleton.aliases.items()},
             "decode": "udp_dark",
         }
 

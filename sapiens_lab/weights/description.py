@@ -76,3 +76,15 @@ def output_names(task: Mapping[str, Any]) -> list[str] | None:
     meaning = task.get("meaning", {})
     names = meaning.get("skeleton") or meaning.get("parts")
     return None if names is None else [str(name) for name in names]
+
+
+def output_aliases(task: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what other models may call the outputs, by the names here."""
+    given = task.get("aliases")
+    if not isinstance(given, Mapping):
+        return {}
+    return {
+        str(name): [str(alias) for alias in aliases]
+        for name, aliases in given.items()
+        if isinstance(aliases, list | tuple)
+    }

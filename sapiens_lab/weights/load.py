@@ -6,16 +6,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from sapiens_lab.anatomy.matching import match_names, places_of
 from sapiens_lab.models.backbone import Backbone
-from sapiens_lab.weights.description import output_names
+from sapiens_lab.weights.description import output_aliases, output_names
 from sapiens_lab.weights.families import State
 from sapiens_lab.weights.files import Weights, read_weights
 
 HeadInit = Literal["auto", "keep", "drop", "by_name"]
+
+
+class _Outputs(NamedTuple):
+    names: Sequence[str]
+    aliases: Mapping[str, Sequence[str]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +32,7 @@ class LoadReport:
     license: str | None = None  # of the weights, where it is known
     matched: list[str] = field(default_factory=list)
     resized: list[str] = field(default_factory=list)  # positional embedding for another grid
-    by_name: list[str] = field(default_factory=list)  # outputs whose rows were copied
+    by_name: list[str] = field(default_factory=list)  # outputs whose rows were copied: "a (of b)"
     new_outputs: list[str] = field(default_factory=list)  # outputs that the file does not have
     initialized: list[str] = field(default_factory=list)  # ours, left as they were
     unused: list[str] = field(default_factory=list)  # the file's, not needed
@@ -38,16 +44,16 @@ class LoadReport:
 
     def __str__(self) -> str:
         lines = [f"weights from {self.source}: {len(self.matched)} tensors matched"]
-        for label, names in (
-            ("resized", self.resized),
-            ("copied by name", self.by_name),
-            ("new outputs", self.new_outputs),
-            ("newly initialized", self.initialized),
-            ("unused", self.unused),
+        for label, names, most in (
+            ("resized", self.resized, 4),
+            (f"outputs copied by name ({len(self.by_name)})", self.by_name, 40),
+            (f"new outputs ({len(self.new_outputs)})", self.new_outputs, 40),
+            ("newly initialized", self.initialized, 4),
+            ("unused", self.unused, 4),
         ):
             if names:
-                more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-                lines.append(f"  {label}: {', '.join(names[:4])}{more}")
+                more = f" and {len(names) - most} more" if len(names) > most else ""
+                lines.append(f"  {label}: {', '.join(names[:most])}{more}")
         return "\n".join(lines)
 
 
@@ -57,6 +63,7 @@ def load_weights(
     *,
     head: HeadInit = "auto",
     outputs: Sequence[str] | None = None,
+    aliases: Mapping[str, Sequence[str]] | None = None,
 ) -> LoadReport:
     """Copy a file's tensors into a model.
 
@@ -68,6 +75,7 @@ def load_weights(
             new last layer), ``keep`` demands all of it, ``drop`` takes none, ``by_name`` copies
             the outputs whose names both sides know.
         outputs: names of the model's outputs (keypoints, classes), for ``by_name``.
+        aliases: what the file may call an output instead; the file's own aliases count too.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -80,7 +88,8 @@ def load_weights(
     target = model.state_dict()
     new = _encoder(weights, target, model, report)
     new |= _decoder(weights.state, target, report)
-    new |= _head(weights, target, head, outputs, report)
+    names = None if outputs is None else _Outputs(outputs, aliases or {})
+    new |= _head(weights, target, head, names, report)
     model.load_state_dict(new, strict=False)
     report.initialized = [name for name in target if name not in new]
     used = {*new, *report.unused}
@@ -142,7 +151,7 @@ def _head(
     weights: Weights,
     target: State,
     mode: HeadInit,
-    outputs: Sequence[str] | None,
+    outputs: _Outputs | None,
     report: LoadReport,
 ) -> State:
     wanted = {k: v for k, v in target.items() if k.startswith("head.")}
@@ -166,7 +175,7 @@ def _head(
 
 
 def _rows_by_name(
-    weights: Weights, target: State, outputs: Sequence[str] | None, report: LoadReport
+    weights: Weights, target: State, outputs: _Outputs | None, report: LoadReport
 ) -> State:
     """Copy the rows of the last layer whose names both sides know."""
     theirs = output_names(weights.task)
@@ -175,19 +184,24 @@ def _rows_by_name(
         raise ValueError(
             f"head_init=by_name: the names of the outputs of {side} are not known; use auto"
         )
-    shared = [name for name in outputs if name in theirs]
-    if not shared:
+    places = places_of(theirs, output_aliases(weights.task))
+    found = match_names(outputs.names, places, outputs.aliases)
+    pairs = [(i, j) for i, j in enumerate(found) if j is not None]
+    if not pairs:
         raise ValueError(
             f"head_init=by_name: {report.source} has none of this task's outputs "
-            f"({', '.join(outputs[:4])}, ...), but {', '.join(theirs[:4])}, ..."
+            f"({', '.join(outputs.names[:4])}, ...), but {', '.join(theirs[:4])}, ...; `aliases:` "
+            "in a skeleton says what they are called there"
         )
-    to, source = ([names.index(name) for name in shared] for names in (list(outputs), list(theirs)))
     rows = {}
     for name in ("head.out.weight", "head.out.bias"):
         rows[name] = target[name].clone()
-        rows[name][to] = weights.state[name][source].to(rows[name])
-    report.by_name = shared
-    report.new_outputs = [name for name in outputs if name not in theirs]
+        for i, j in pairs:
+            rows[name][i] = weights.state[name][j].to(rows[name])
+    for i, j in pairs:
+        ours, source = outputs.names[i], theirs[j]
+        report.by_name.append(ours if ours == source else f"{ours} (of {source})")
+    report.new_outputs = [n for n, j in zip(outputs.names, found, strict=True) if j is None]
     return rows
 
 

@@ -183,3 +183,30 @@ def test_outputs_that_both_sides_know_are_copied_by_name(tmp_path: Path) -> None
         load_weights(target, folder, head="by_name", outputs=["horn", "wing", "fin", "gill"])
     with pytest.raises(ValueError, match="are not known; use auto"):
         load_weights(target, folder, head="by_name")
+
+
+def test_outputs_are_copied_through_the_aliases_of_either_side(tmp_path: Path) -> None:
+    source, target = made(3, seed=1), made(4, seed=2)
+    task = {
+        "name": "pose",
+        "meaning": {"skeleton": ["left_wrist", "tail", "nose"]},
+        "aliases": {"tail": ["rump"]},
+    }
+    folder = save_model(source, tmp_path / "export", task=task)
+    report = load_weights(
+        target,
+        folder,
+        head="by_name",
+        outputs=["nose", "hand", "rump", "horn"],
+        aliases={"hand": ["paw", "left_wrist"]},
+    )
+    assert report.by_name == ["nose", "hand (of left_wrist)", "rump (of tail)"]
+    assert report.new_outputs == ["horn"]
+    torch.testing.assert_close(target.head.out.weight[:3], source.head.out.weight[[2, 0, 1]])
+    torch.testing.assert_close(target.head.out.bias[:3], source.head.out.bias[[2, 0, 1]])
+    assert "outputs copied by name (3): nose, hand (of left_wrist), rump (of tail)" in str(report)
+    assert "new outputs (1): horn" in str(report)
+    task["aliases"] = {"tail": 5, "nose": "snout"}  # of a damaged or foreign file
+    damaged = save_model(source, tmp_path / "damaged", task=task)
+    with pytest.raises(ValueError, match="none of this task's outputs"):
+        load_weights(target, damaged, head="by_name", outputs=["rump", "snout", "a", "b"])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sapiens_lab.anatomy.matching import match_names
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks.finding import Finding, of_rows
 
@@ -43,19 +44,19 @@ class Columns(NamedTuple):
         return np.array(low), np.array(high)
 
 
-def check_lists(numbers: Sequence[Any], skeleton: Skeleton, *, name: Name) -> Finding | None:
-    """Find keypoints that are not one flat list of 3 K values."""
-    wanted = 3 * skeleton.num_keypoints
+def check_lists(numbers: Sequence[Any], count: int, owner: str, *, name: Name) -> Finding | None:
+    """Find keypoints that are not one flat list of ``3 count`` values."""
+    wanted = 3 * count
     faulty = [not isinstance(n, list) or len(n) != wanted for n in numbers]
     if not any(faulty):
         return None
     example = numbers[faulty.index(True)]
-    remedy = f"Each has {skeleton.num_keypoints} times x, y, visible, in one flat list"
+    remedy = f"Each has {count} times x, y, visible, in one flat list"
     if isinstance(example, list) and example and isinstance(example[0], list):
         remedy += "; lists within the list must be joined"
-    elif isinstance(example, list) and len(example) == 2 * skeleton.num_keypoints:
+    elif isinstance(example, list) and len(example) == 2 * count:
         remedy += "; add a 2 after each x, y that is labeled"
-    what = f"people do not have the {skeleton.num_keypoints} keypoints of {skeleton.name!r}"
+    what = f"people do not have the {count} keypoints of {owner}"
     return of_rows("error", faulty, what, name=name, remedy=remedy)
 
 
@@ -170,50 +171,56 @@ def check_sides(points: Columns, skeleton: Skeleton) -> Finding | None:
 
 
 def check_categories(
-    categories: Sequence[Mapping[str, Any]], used: Mapping[Any, int], skeleton: Skeleton
+    categories: Sequence[Mapping[str, Any]], used: Mapping[Any, int]
 ) -> list[Finding]:
-    """Compare the names that a file gives its keypoints with the skeleton's.
+    """Find people of several categories.
 
     Args:
         categories: of the file.
         used: number of people of each category's id.
-        skeleton: that the numbers are read by.
     """
     of_people = [c for c in categories if c.get("id") in used]
-    findings = [_compare(c, skeleton) for c in of_people if isinstance(c.get("keypoints"), list)]
     titles = [f"{c.get('name')} ({used[c['id']]})" for c in of_people]
     named = {tuple(map(str, c.get("keypoints") or ())) for c in of_people}
-    if len(titles) > 1 and (len(named) > 1 or named == {()}):
-        findings.append(
-            Finding(
-                severity="error" if len(named) > 1 else "warning",
-                what=f"people of {len(titles)} categories are mixed",
-                items=tuple(titles[:5]),
-                count=len(titles),
-                remedy="Take the annotations of all but one out of the file",
-            )
+    if len(titles) < 2 or (len(named) == 1 and named != {()}):
+        return []
+    return [
+        Finding(
+            severity="error" if len(named) > 1 else "warning",
+            what=f"people of {len(titles)} categories are mixed",
+            items=tuple(titles[:5]),
+            count=len(titles),
+            remedy="Take the annotations of all but one out of the file",
         )
+    ]
+
+
+def check_names(
+    categories: Sequence[Mapping[str, Any]], used: Mapping[Any, int], skeleton: Skeleton
+) -> list[Finding]:
+    """Compare the names of keypoints that are read as they stand with the skeleton's."""
+    of_people = [c for c in categories if c.get("id") in used]
+    findings = [_compare(c, skeleton) for c in of_people if isinstance(c.get("keypoints"), list)]
     return [f for f in findings if f is not None]
 
 
 def _compare(category: Mapping[str, Any], skeleton: Skeleton) -> Finding | None:
-    theirs = [_plain(name) for name in category["keypoints"]]
-    ours = [_plain(name) for name in skeleton.keypoints]
-    if theirs == ours or len(theirs) != len(ours):
+    theirs = [str(name) for name in category["keypoints"]]
+    if len(theirs) != skeleton.num_keypoints:
         return None
-    differ = [i for i, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b]
-    is_order = sorted(theirs) == sorted(ours)
+    places = {name: i for i, name in enumerate(theirs)}
+    found = match_names(skeleton.keypoints, places, skeleton.aliases)
+    differ = [i for i, place in enumerate(found) if place != i]
+    if not differ:
+        return None
     return Finding(
-        severity="error" if is_order else "warning",
+        severity="warning",
         what=(
-            f"the file names {len(differ)} of {len(ours)} keypoints differently than "
-            f"{skeleton.name!r}" + (": in another order" if is_order else "")
+            f"the file names {len(differ)} of {len(theirs)} keypoints differently than "
+            f"{skeleton.name!r}, and the order is taken for the same"
         ),
-        items=tuple(f"{category['keypoints'][i]} for {skeleton.keypoints[i]}" for i in differ[:5]),
+        items=tuple(f"{theirs[i]} for {skeleton.keypoints[i]}" for i in differ[:5]),
         count=len(differ),
-        remedy="skeleton=FILE takes names and order from the annotation file",
+        remedy="skeleton=FILE takes names and order from the annotation file; `aliases:` in a "
+        "skeleton's YAML says that two names mean the same",
     )
-
-
-def _plain(name: Any) -> str:
-    return "".join(c for c in str(name).lower() if c.isalnum())

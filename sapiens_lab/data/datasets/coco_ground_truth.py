@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks import boxes, keypoints
-from sapiens_lab.data.datasets.coco_people import box_of_points, join_keypoints
+from sapiens_lab.data.datasets.coco_people import box_of_points
+from sapiens_lab.data.datasets.coco_points import PointColumns
 
 # Fraction of a COCO person's box that its mask covers, on average; used if the area is missing.
 AREA_OF_BOX = 0.53
@@ -69,16 +70,16 @@ class AnnotatedPeople(Sequence[dict[str, Any]]):
         }
 
 
-def complete_annotation(annotation: dict[str, Any], skeleton: Skeleton) -> dict[str, Any] | None:
+def complete_annotation(annotation: dict[str, Any], columns: PointColumns) -> dict[str, Any] | None:
     """Return an annotation as the evaluation needs it: joined keypoints, box, area.
 
     ``None`` for one without numbers where they should be, which has been reported.
     """
-    numbers = join_keypoints(annotation, skeleton) or [0.0] * (3 * skeleton.num_keypoints)
+    numbers = columns.numbers(annotation) or [0.0] * (3 * columns.count)
     values = keypoints.as_array([numbers])
-    if values is None or values.size != 3 * skeleton.num_keypoints or not _is_finite(values):
+    if values is None or values.size != 3 * columns.count or not _is_finite(values):
         return None
-    points = values.reshape(-1, 3)
+    points = columns.select(values)[0]
     box = annotation.get("bbox") or box_of_points(points).tolist()
     if boxes.check_lists([{"bbox": box}], name=str) or not _is_finite(box):
         return None

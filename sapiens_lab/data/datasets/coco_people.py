@@ -16,12 +16,11 @@ from sapiens_lab.data.checks import boxes as box_checks
 from sapiens_lab.data.checks import keypoints
 from sapiens_lab.data.checks.finding import OnError, settle
 from sapiens_lab.data.checks.json_files import check_twins
+from sapiens_lab.data.datasets.coco_points import PointColumns, find_columns
 from sapiens_lab.data.discovery.coco import CocoFile, Wanted
 
 log = logging.getLogger(__name__)
 
-# COCO-WholeBody keeps its 133 points under five keys; joined in this order.
-_WHOLEBODY_KEYS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 _WORDS = ("keypoint", "wholebody", "kpt", "pose", "coco")  # in the names of likelier files
 
 
@@ -41,24 +40,11 @@ def wanted_people(skeleton: Skeleton) -> Wanted:
     count = skeleton.num_keypoints
 
     def find_fault(content: dict[str, Any]) -> str:
-        person = next((a for a in content["annotations"] if a.get("keypoints")), None)
-        if person is None:
-            return "its annotations have no keypoints"
-        numbers: Any = join_keypoints(person, skeleton)
-        if not isinstance(numbers, list):
-            return f"its keypoints are {type(numbers).__name__}, not lists of x, y, visible"
-        if numbers and isinstance(numbers[0], list):
-            return (
-                f"its keypoints are {len(numbers)} lists within a list; COCO's format wants one "
-                "flat list, x, y, visible for each point: join them"
-            )
-        found = len(numbers) / 3
-        if found == count:
-            return ""
-        return (
-            f"its people have {found:g} keypoints, {skeleton.name!r} has {count}; skeleton=FILE "
-            "takes the set from a file"
-        )
+        try:
+            find_columns(content, skeleton)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     return Wanted(
         what=f"the {count} keypoints of {skeleton.name!r}",
@@ -72,16 +58,8 @@ def wanted_people(skeleton: Skeleton) -> Wanted:
     )
 
 
-def join_keypoints(annotation: dict[str, Any], skeleton: Skeleton) -> list[float]:
-    """Return the 3 K numbers of an annotation, the whole body's five lists joined."""
-    own: list[float] = annotation.get("keypoints", [])
-    if len(own) == 3 * skeleton.num_keypoints or "foot_kpts" not in annotation:
-        return own
-    return [number for key in _WHOLEBODY_KEYS for number in annotation.get(key, [])]
-
-
 def read_people(
-    file: CocoFile, skeleton: Skeleton, *, image_index: dict[Any, int], on_error: OnError
+    file: CocoFile, columns: PointColumns, *, image_index: dict[Any, int], on_error: OnError
 ) -> People:
     """Return the people that can be trained on, by the official rules (sapiens_v1, 6.1).
 
@@ -89,7 +67,7 @@ def read_people(
 
     Args:
         file: the annotations.
-        skeleton: what the numbers mean.
+        columns: where its lists hold the skeleton's keypoints.
         image_index: index of each image of this split by its id.
         on_error: ``skip`` leaves people with faults out instead of raising.
 
@@ -104,8 +82,8 @@ def read_people(
     if not people:
         raise ValueError(_why_empty(file, people, image_index))
     named = _Names(file, image_index)
-    rows, values = _well_formed(file, people, skeleton, named=named, on_error=on_error)
-    points = values.astype(np.float64).reshape(len(rows), skeleton.num_keypoints, 3)
+    rows, values = _well_formed(file, people, columns, named=named, on_error=on_error)
+    points = columns.select(values).astype(np.float64)
     index = np.array([image_index[a["image_id"]] for a in rows], np.int64)
     sizes = _image_sizes(file, index)
     faults = keypoints.check_values(keypoints.Columns.of(points), sizes, name=named.of(rows))
@@ -120,6 +98,7 @@ def read_people(
     points[..., 2] = _flags(points[..., 2])
     points[points[..., 2] == 0] = 0
     boxes = _boxes(file, rows, points)
+    skeleton = columns.skeleton
     kept = _without_faults(file, boxes, points, index, sizes, skeleton, named.of(rows), on_error)
     boxes[:, 2:] += boxes[:, :2]
     boxes = np.clip(boxes, 0, np.tile(sizes[:, ::-1] - 1, 2))
@@ -151,23 +130,25 @@ class _Names:
 def _well_formed(
     file: CocoFile,
     rows: Sequence[dict[str, Any]],
-    skeleton: Skeleton,
+    columns: PointColumns,
     *,
     named: _Names,
     on_error: OnError,
 ) -> tuple[Sequence[dict[str, Any]], NDArray[Any]]:
     """Return the annotations whose boxes and keypoints are lists of numbers, and the latter.
 
-    The keypoints are ``(N, 3 K)``.
+    The keypoints are ``(N, 3 F)``, all of the file's.
     """
+    categories = file.content.get("categories") or []
     used = Counter(a.get("category_id") for a in rows)
-    numbers = [join_keypoints(a, skeleton) for a in rows]
-    name = named.of(rows)
-    lists = keypoints.check_lists(numbers, skeleton, name=name)
+    numbers = [columns.numbers(a) for a in rows]
+    name, by_name = named.of(rows), columns.columns is not None
+    lists = keypoints.check_lists(numbers, columns.count, columns.owner, name=name)
     values = None if lists else keypoints.as_array(numbers)
     bad = settle(
         [
-            *keypoints.check_categories(file.content.get("categories") or [], used, skeleton),
+            *keypoints.check_categories(categories, used),
+            *([] if by_name else keypoints.check_names(categories, used, columns.skeleton)),
             lists,
             None if values is not None else keypoints.check_numbers(numbers, name=name),
             box_checks.check_lists(rows, name=name),

@@ -25,6 +25,7 @@ from sapiens_lab.data.datasets.coco_people import (
     read_people,
     wanted_people,
 )
+from sapiens_lab.data.datasets.coco_points import find_columns
 from sapiens_lab.data.datasets.image_checks import check_images
 from sapiens_lab.data.discovery import coco
 from sapiens_lab.data.discovery.splits import Split, divide
@@ -42,7 +43,7 @@ class CocoPose(Dataset):
             Roboflow's, or where a folder holds one JSON file; what was found is logged.
         split: ``train`` or ``val``. If one file serves both, its images are divided by their
             names, always in the same way.
-        skeleton: the keypoint set.
+        skeleton: the keypoint set. Keypoints of a larger file are selected by their names.
         annotation_file: JSON file, absolute or relative to ``root``.
         image_dir: folder of the images, absolute or relative to ``root``.
         box_file: detections in COCO's result format, used instead of the annotated boxes.
@@ -77,6 +78,8 @@ class CocoPose(Dataset):
         self.on_error = on_error
         wanted = wanted_people(self.skeleton)
         file = coco.find_annotations(root, split, wanted, given=annotation_file)
+        self._columns = find_columns(file.content, self.skeleton)
+        self._columns.report()
         self.annotation_file = file.path
         self.image_dir = coco.find_image_folder(root, file, split, given=image_dir)
         check_file(file)
@@ -171,7 +174,7 @@ class CocoPose(Dataset):
             index = self._image_index.get(source["image_id"])
             if index is None:
                 continue
-            complete = complete_annotation({**source, "id": i}, self.skeleton)
+            complete = complete_annotation({**source, "id": i}, self._columns)
             if complete is not None:
                 yield {**complete, "image_id": self._image_ids[index]}
 
@@ -180,7 +183,7 @@ class CocoPose(Dataset):
         if path is None:
             return read_people(
                 file,
-                self.skeleton,
+                self._columns,
                 image_index=self._image_index,
                 on_error=self.on_error,
             )

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from sapiens_lab.anatomy.matching import match_names
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.synthetic.people.body import MESHES, NUM_VERTICES, Body, Posed, load_body
 from sapiens_lab.synthetic.people.regions import load_regions, vertices_near
@@ -108,14 +109,15 @@ def match_landmarks(skeleton: Skeleton) -> tuple[I64, Bool]:
     Raises:
         ValueError: the body has none of them.
     """
-    index = {name: i for i, name in enumerate(load_landmarks().names)}
-    known = np.array([name in index for name in skeleton.keypoints], bool)
+    places = {name: i for i, name in enumerate(load_landmarks().names)}
+    found = match_names(skeleton.keypoints, places, skeleton.aliases)
+    known = np.array([i is not None for i in found], bool)
     if not known.any():
         raise ValueError(
             f"the rendered body has none of the keypoints of skeleton {skeleton.name!r}; it knows "
-            "those of coco17, wholebody133 and 164 of goliath308"
+            "those of coco17, wholebody133 and 168 of goliath308"
         )
-    return np.array([index.get(name, 0) for name in skeleton.keypoints], np.int64), known
+    return np.array([i or 0 for i in found], np.int64), known
 
 
 class _Builder:

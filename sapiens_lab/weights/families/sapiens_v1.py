@@ -183,7 +183,10 @@ def to_official(state: Mapping[str, Tensor], *, pose: bool) -> State:
 def _meaning(state: State, task: str, release: Release | None) -> dict[str, Any]:
     outputs = release.outputs if release is not None else None
     if task == "pose" and (name := outputs or _SKELETONS.get(_num_outputs(state))):
-        return {"meaning": {"skeleton": list(Skeleton.load(name).keypoints)}, "skeleton": name}
+        skeleton = Skeleton.load(name)
+        aliases = {ours: list(others) for ours, others in skeleton.aliases.items()}
+        meaning = {"skeleton": list(skeleton.keypoints)}
+        return {"meaning": meaning, "skeleton": name, "aliases": aliases}
     if task == "segmentation" and outputs is not None:
         return {"meaning": {"parts": list(Parts.load(outputs).classes)}, "parts": outputs}
     return {"meaning": {"depth": "relative"} if task == "depth" else {}}
