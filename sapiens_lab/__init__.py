@@ -1,8 +1,8 @@
 """Pretrain, fine-tune and evaluate human-vision foundation models.
 
 Public names are imported when they are first used, so ``import sapiens_lab`` costs nothing:
-``load_model``, ``save_model``, ``list_models``, ``Sapiens``, ``MaskedAutoencoder`` here, and what
-each package defines, e.g. ``sapiens_lab.losses.SiLogLoss``.
+``Predictor``, ``load_model``, ``save_model``, ``list_models``, ``Sapiens``,
+``MaskedAutoencoder`` here, and what each package defines, e.g. ``sapiens_lab.losses.SiLogLoss``.
 """
 
 from sapiens_lab.lazy import public_names

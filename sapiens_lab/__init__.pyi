@@ -1,3 +1,4 @@
+from sapiens_lab.inference.predictor import Predictor as Predictor
 from sapiens_lab.models.mae import MaskedAutoencoder as MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens as Sapiens
 from sapiens_lab.weights.catalog import list_models as list_models

@@ -11,6 +11,7 @@ from sapiens_lab import __version__
 from sapiens_lab.commands.completion import install_completion
 from sapiens_lab.commands.doctor.command import doctor
 from sapiens_lab.commands.evaluate import evaluate
+from sapiens_lab.commands.predict import predict
 from sapiens_lab.commands.reconstruct import reconstruct
 from sapiens_lab.commands.render import render
 from sapiens_lab.commands.shards import shards
@@ -34,5 +35,5 @@ def sapiens() -> None:
     """Pretrain, fine-tune, evaluate and run human-vision models."""
 
 
-for _command in (train, evaluate, doctor, render, weights, shards, reconstruct):
+for _command in (train, evaluate, predict, doctor, render, weights, shards, reconstruct):
     sapiens.add_command(_command)

@@ -16,7 +16,7 @@ from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.losses.segmentation import WeightedCrossEntropy
 from sapiens_lab.tasks.task import Task, loss_terms
-from sapiens_lab.tasks.to_source import to_source, upsample
+from sapiens_lab.tasks.to_source import labels_to_source, upsample
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class SegmentationTask(Task):
         """Return the likeliest class of every source pixel."""
         size = (batch.image.shape[-2], batch.image.shape[-1])
         return [
-            PartPrediction(labels=to_source(logits, meta, size).argmax(0).to(torch.uint8))
+            PartPrediction(labels=labels_to_source(logits, meta, size))
             for logits, meta in zip(output, batch.meta, strict=True)
         ]
 

@@ -81,9 +81,10 @@ class Task(nn.Module):
     def metadata(self) -> dict[str, Any]:
         """Return what checkpoints and exports say of the task: plain values.
 
-        ``name`` and ``meaning``, and whatever it takes to use the outputs without this task.
+        ``name``, ``meaning`` and ``flip_test``, and whatever it takes to use the outputs without
+        this task.
         """
-        return {"name": self.name, "meaning": self.meaning()}
+        return {"name": self.name, "meaning": self.meaning(), "flip_test": self.flip_test}
 
     def each_metric(self) -> Iterator[Metric]:
         """Go through the metrics."""

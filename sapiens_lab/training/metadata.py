@@ -8,11 +8,13 @@ from torch import nn
 
 from sapiens_lab.data.crops import CenterCrop, Resize
 from sapiens_lab.data.datamodule import DataModule
-from sapiens_lab.data.transforms import ExpandBox
+from sapiens_lab.data.transforms import ExpandBox, Warp
 from sapiens_lab.models.lora import lora_scale
 from sapiens_lab.models.spec import HasSpec
 from sapiens_lab.tasks.task import Task
 from sapiens_lab.weights.description import Description
+
+_SAMPLING = ("antialias", "replicate_edge")  # of ``Warp``, as the evaluation has them
 
 
 def describe_run(
@@ -48,9 +50,11 @@ def describe_run(
 def crop_rule(data: DataModule) -> dict[str, Any]:
     """Return how the evaluation crops an image for the model, as plain values."""
     steps = data.transforms("eval")
+    warps = [step for step in steps if isinstance(step, Warp)]
+    sampling = {name: any(getattr(w, name) for w in warps) for name in _SAMPLING}
     if any(isinstance(step, Resize) for step in steps):
-        return {"crop": "whole"}  # the whole image, whatever its aspect
+        return {"crop": "whole", **sampling}  # the whole image, whatever its aspect
     if any(isinstance(step, CenterCrop) for step in steps):
-        return {"crop": "center"}
+        return {"crop": "center", **sampling}
     padding = [step.factor for step in steps if isinstance(step, ExpandBox)]
-    return {"crop": "box", "box_padding": padding[0] if padding else 1.0}
+    return {"crop": "box", "box_padding": padding[0] if padding else 1.0, **sampling}

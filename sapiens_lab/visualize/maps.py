@@ -82,6 +82,34 @@ def reference_sphere(diameter: int) -> tuple[RGBImage, NDArray[np.bool_]]:
     return color_normal(np.stack([x, y, z], -1), inside), inside
 
 
+def with_reference_sphere(image: RGBImage) -> RGBImage:
+    """Return an image with a ball in its lower right corner that shows the colors of normals."""
+    out: RGBImage = image.copy()
+    ball, inside = reference_sphere(min(image.shape[0] // 8, image.shape[1]))
+    corner = out[-ball.shape[0] :, -ball.shape[1] :]
+    corner[inside] = ball[inside]
+    return out
+
+
+def depth_bar(
+    span: tuple[float, float], kind: Literal["relative", "metric"], height: int
+) -> RGBImage:
+    """Return a panel ``(height, W, 3)`` with the colors of ``color_depth`` and what they mean.
+
+    Args:
+        span: depths of the brightest and the darkest color.
+        kind: ``metric`` labels the bar in meters, ``relative`` by 0 (near) to 1 (far).
+        height: rows of the panel.
+    """
+    labels = [f"{value:.2f} m" for value in np.linspace(*span, 5)]
+    if kind == "relative":
+        labels = ["0 near", "0.5", "1 far"]
+        if span != (0.0, 1.0):
+            labels = [f"{value:.2f}" for value in np.linspace(*span, 5)]
+            labels[0], labels[-1] = f"{labels[0]} near", f"{labels[-1]} far"
+    return color_bar(_HEAT[::-1], labels, height)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MapView:
     """What the views of maps share: the image, and the size at which it is shown."""
@@ -189,11 +217,7 @@ class DepthView(_MapView):
         if not valid.any():
             caption = "no pixel with a known depth"
         image = add_caption(image, caption) if caption else image
-        labels = ["0 near", "0.5", "1 far"]
-        if self.kind == "metric":
-            near, far = span
-            labels = [f"{value:.2f} m" for value in np.linspace(near, far, 5)]
-        return np.hstack([image, color_bar(_HEAT[::-1], labels, image.shape[0])])
+        return np.hstack([image, depth_bar(span, self.kind, image.shape[0])])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,11 +234,7 @@ class NormalView(_MapView):
 
     def _draw(self, normal: NDArray[Any], batch: Batch, index: int) -> RGBImage:
         valid = batch["normal_valid"][index, 0].cpu().numpy()
-        image = self._fit(color_normal(normal, valid))
-        ball, inside = reference_sphere(image.shape[0] // 8)
-        corner = image[-ball.shape[0] :, -ball.shape[1] :]
-        corner[inside] = ball[inside]
-        return image
+        return with_reference_sphere(self._fit(color_normal(normal, valid)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -268,3 +268,15 @@ def test_a_torchscript_archive_whose_pickle_was_replaced_runs_nothing(tmp_path: 
             target.writestr(item, content)
     assert read_content(evil) == {}
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("start", [b"\x80", b"PK"])
+def test_a_table_of_tensors_may_have_any_size(tmp_path: Path, start: bytes) -> None:
+    """Its size begins the file and may look like the beginning of a pickle or an archive."""
+    path = tmp_path / "model.safetensors"
+    save_file({"weight": torch.ones(2)}, path, metadata={"note": ""})
+    shortest = int.from_bytes(path.read_bytes()[:8], "little")
+    wanted = int.from_bytes(start, "little")
+    save_file({"weight": torch.ones(2)}, path, metadata={"note": "x" * (wanted - shortest)})
+    assert path.read_bytes().startswith(start)
+    assert read_content(path)["weight"].tolist() == [1, 1]

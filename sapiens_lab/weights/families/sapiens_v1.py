@@ -81,8 +81,10 @@ PATCH_PADDING = {"pretrain": 0, "pose": 2, "segmentation": 0, "depth": 0, "norma
 _HEADS_BY_WIDTH = {width.embed_dim: width.num_heads for width in SIZES.values()}
 _DECODER_DIM, _DECODER_HEADS = 512, 16
 _SKELETONS = {17: "coco17", 133: "wholebody133", 308: "goliath308"}
-_POSE_INPUT = {"crop": "box", "box_padding": 1.25}
-_DENSE_INPUT = {"crop": "whole"}
+# The official evaluation (sapiens_v1 reference, section 8.1): people for pose, whole images for the
+# others, whose edges are repeated as ``cv2.resize`` does.
+_POSE_INPUT = {"crop": "box", "box_padding": 1.25, "replicate_edge": False}
+_DENSE_INPUT = {"crop": "whole", "replicate_edge": True}
 
 
 class SapiensV1:
@@ -184,9 +186,12 @@ def _meaning(state: State, task: str, release: Release | None) -> dict[str, Any]
     outputs = release.outputs if release is not None else None
     if task == "pose" and (name := outputs or _SKELETONS.get(_num_outputs(state))):
         skeleton = Skeleton.load(name)
-        aliases = {ours: list(others) for ours, others in skeleton.aliases.items()}
-        meaning = {"skeleton": list(skeleton.keypoints)}
-        return {"meaning": meaning, "skeleton": name, "aliases": aliases}
+        return {
+            "meaning": {"skeleton": list(skeleton.keypoints)},
+            "skeleton": name,
+            "aliases": {ours: list(others) for ours, others in skeleton.aliases.items()},
+            "flip_test": True,  # as the official evaluation and demo
+        }
     if task == "segmentation" and outputs is not None:
         return {"meaning": {"parts": list(Parts.load(outputs).classes)}, "parts": outputs}
     return {"meaning": {"depth": "relative"} if task == "depth" else {}}

@@ -73,16 +73,17 @@ def read_content(path: Path, *, is_mapped: bool = True) -> Any:
 def _read(path: Path, *, is_mapped: bool) -> Any:
     with path.open("rb") as file:
         start = file.read(16)
+        size = struct.unpack("<Q", start[:8])[0] if len(start) > 8 else 0
+        # First, because the size of a table may begin with any byte, also those of the others.
+        if start[8:9] == b"{" and size <= MAX_TABLE:
+            tensors = load_file(path)
+            return tensors if is_mapped else {name: t.clone() for name, t in tensors.items()}
         if start[:2] == b"PK":
             return read_archive(Region.of_file(file.fileno(), is_mapped=is_mapped))
         if start[:1] == b"\x80":
             return read_old_save(Region.of_file(file.fileno(), is_mapped=is_mapped))
     if start[8:9] == b"{":
-        (size,) = struct.unpack("<Q", start[:8])
-        if size > MAX_TABLE:
-            raise RefusedError(f"its table of tensors has more than {MAX_TABLE >> 20} MB")
-        tensors = load_file(path)
-        return tensors if is_mapped else {name: t.clone() for name, t in tensors.items()}
+        raise RefusedError(f"its table of tensors has more than {MAX_TABLE >> 20} MB")
     raise DamagedError("its start is not that of one")
 
 

@@ -1,0 +1,9 @@
+from sapiens_lab.inference.boxes import Boxes as Boxes
+from sapiens_lab.inference.boxes import Selection as Selection
+from sapiens_lab.inference.detect.detector import Detector as Detector
+from sapiens_lab.inference.predictor import Predictor as Predictor
+from sapiens_lab.inference.results.depth import DepthResult as DepthResult
+from sapiens_lab.inference.results.normal import NormalResult as NormalResult
+from sapiens_lab.inference.results.parts import PartResult as PartResult
+from sapiens_lab.inference.results.pose import PoseResult as PoseResult
+from sapiens_lab.inference.results.result import MultiResult as MultiResult

@@ -1,0 +1,1 @@
+"""Where people are in an image: detectors, and boxes from a file."""

@@ -1,0 +1,1 @@
+"""What is predicted in one image: arrays at its size, drawings, files."""
