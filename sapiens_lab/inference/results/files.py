@@ -105,7 +105,10 @@ def contents(
         yield Path("image", f"{name}.jpg"), encode_jpeg(together.panels(), _QUALITY)
     for result in results:
         if "overlay" in kinds:
-            yield Path("overlay", f"{name}.{result.task}.jpg"), encode_jpeg(result.overlay(), _QUALITY)
+            yield (
+                Path("overlay", f"{name}.{result.task}.jpg"),
+                encode_jpeg(result.overlay(), _QUALITY),
+            )
         for kind in kinds:
             yield from _of_task(result, kind, name)
     if "json" in kinds:
