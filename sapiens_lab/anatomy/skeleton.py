@@ -52,6 +52,7 @@ class Skeleton:
     parts: dict[str, tuple[int, ...]] = field(default_factory=dict)  # body, foot, face, ...
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)  # names in other sets
     midpoints: dict[int, tuple[int, int]] = field(default_factory=dict)  # defined by two others
+    base: str | None = None  # the shipped set from which it selects
 
     @property
     def num_keypoints(self) -> int:
@@ -125,6 +126,7 @@ def _load(source: str, version: tuple[int, int] | None) -> Skeleton:
         parts=_group(document, "part"),
         aliases=aliases,
         midpoints=_midpoints(document),
+        base=document.data.get("base"),
     )
 
 

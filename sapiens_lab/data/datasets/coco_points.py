@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -66,12 +67,13 @@ def find_columns(content: Mapping[str, Any], skeleton: Skeleton) -> PointColumns
     """Return where a skeleton's keypoints stand in a file's lists.
 
     Names come from the file's category, or are those of COCO-WholeBody where people have its five
-    lists. In a file without names, the skeleton's keypoints must be all, as they stand.
+    lists, or, in a file without names, those of the skeleton's base if that has as many keypoints.
+    Otherwise the skeleton's keypoints must be all of the file's, as they stand.
 
     Raises:
         ValueError: the file does not have the keypoints; says which are missing.
     """
-    ways = _read_lists(content)
+    ways = _read_lists(content, skeleton)
     K = skeleton.num_keypoints
     for way in ways:
         found = [i for i in _match(skeleton, way.names) if i is not None]
@@ -88,7 +90,7 @@ def find_columns(content: Mapping[str, Any], skeleton: Skeleton) -> PointColumns
     raise ValueError(_why_not(skeleton, ways[-1]))
 
 
-def _read_lists(content: Mapping[str, Any]) -> list[_Lists]:
+def _read_lists(content: Mapping[str, Any], skeleton: Skeleton) -> list[_Lists]:
     person = next((a for a in content["annotations"] if a.get("keypoints")), None)
     if person is None:
         raise ValueError("its annotations have no keypoints")
@@ -100,8 +102,10 @@ def _read_lists(content: Mapping[str, Any]) -> list[_Lists]:
             f"its keypoints are {len(own)} lists within a list; COCO's format wants one "
             "flat list, x, y, visible for each point: join them"
         )
-    names = _names_of(content.get("categories") or [], person.get("category_id"))
     count = len(own) / 3
+    names: Sequence[str] = _names_of(content.get("categories") or [], person.get("category_id"))
+    if not names and skeleton.base is not None:
+        names = Skeleton.load(skeleton.base).keypoints
     ways = [_Lists(False, count, names if len(names) == count else ())]
     if "foot_kpts" in person:
         whole = Skeleton.load("wholebody133").keypoints
@@ -119,16 +123,19 @@ def _names_of(categories: Sequence[Mapping[str, Any]], category_id: Any) -> list
 
 
 def _match(skeleton: Skeleton, names: Sequence[str]) -> list[int | None]:
-    places = {name: i for i, name in enumerate(names)}
+    counts = Counter(names)
+    places = {name: i for i, name in enumerate(names) if counts[name] == 1}
     return match_names(skeleton.keypoints, places, skeleton.aliases)
 
 
 def _why_not(skeleton: Skeleton, way: _Lists) -> str:
-    known = suggest_shipped(int(way.num_points))
-    hint = f". If they are a known set: {known}" if known else ""
     K, found = skeleton.num_keypoints, _match(skeleton, way.names)
+    repeated = [name for name, times in Counter(way.names).items() if times > 1]
     missing = [name for name, i in zip(skeleton.keypoints, found, strict=True) if i is None]
     if not way.names:
+        known = suggest_shipped(int(way.num_points))
+        remedy = f"{known}, or `base:` in the skeleton's YAML, to select from it"
+        hint = f". If they are a known set: {remedy}" if known else ""
         return (
             f"its people have {way.num_points:g} keypoints, {skeleton.name!r} has {K}, and no "
             f"category names them, so none can be selected by name{hint}"
@@ -138,7 +145,7 @@ def _why_not(skeleton: Skeleton, way: _Lists) -> str:
             f"its people have {way.num_points:g} keypoints, but not {len(missing)} of the {K} of "
             f"{skeleton.name!r}: {describe_missing(missing, way.names)}. `aliases:` in the "
             f"skeleton's YAML says what a file calls a keypoint, e.g. {{{missing[0]}: NAME}}"
-            f"{hint}"
+            + (f". It names more than one {', '.join(repeated[:3])}" if repeated else "")
         )
     twice = sorted({str(way.names[i]) for i in found if i is not None and found.count(i) > 1})
     return f"several keypoints of {skeleton.name!r} are its {', '.join(twice)}; see `aliases:`"

@@ -115,12 +115,31 @@ def test_names_that_the_file_lacks_are_listed(tmp_path: Path, content: Any, mess
     assert "train.json" in str(caught.value)
 
 
+def test_a_name_that_the_file_has_twice_is_no_name(tmp_path: Path) -> None:
+    root = dataset(tmp_path, names=["tail", *NAMES[1:]])
+    with pytest.raises(FileNotFoundError, match=r"not 1 of the 2 .*: tail.* more than one tail"):
+        opened(tmp_path, root, {"keypoints": ["left_paw", "tail"]})
+
+
 def test_a_file_without_names_is_read_as_it_stands_or_not_at_all(tmp_path: Path) -> None:
     root = dataset(tmp_path, names=None)
     six = {"keypoints": ["a", "b", "c", "d", "e", "f"]}
     assert len(opened(tmp_path, root, six)) == 1
     with pytest.raises(FileNotFoundError, match="6 keypoints, 'mine' has 3, and no category names"):
         opened(tmp_path, root, MINE)
+
+
+def test_a_file_without_names_has_those_of_the_base(tmp_path: Path) -> None:
+    points = [n for i in range(14) for n in (10 + i, 20 + i, 2)]
+    root = dataset(tmp_path, names=None, keypoints=points)
+    selected = {"base": "aic14", "keypoints": ["top", "neck"], "aliases": {"top": "head_top"}}
+    keypoints = opened(tmp_path, root, selected)[0].keypoints
+    assert keypoints is not None
+    assert keypoints.xy.tolist() == [[22, 32], [23, 33]]
+    with pytest.raises(
+        FileNotFoundError, match="14 keypoints, 'mine' has 2, and no category names"
+    ):
+        opened(tmp_path, root, {**selected, "base": "mpii16", "keypoints": ["top", "pelvis"]})
 
 
 @pytest.mark.parametrize(
@@ -161,7 +180,7 @@ def test_the_five_lists_of_the_whole_body_have_names(tmp_path: Path) -> None:
     whole = find_columns(content, Skeleton.load("wholebody133"))
     assert (whole.count, whole.columns) == (133, None)
     assert find_columns(content, Skeleton.load("coco17")).columns is None
-    with pytest.raises(ValueError, match=r"133 keypoints.*tip_of_chin.*skeleton=wholebody133"):
+    with pytest.raises(ValueError, match=r"133 keypoints.*not 1 of the 2.*tip_of_chin"):
         xs(["nose", "tip_of_chin"])
 
 
