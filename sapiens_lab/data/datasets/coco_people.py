@@ -156,6 +156,8 @@ def _well_formed(
         source=file.path,
         on_error=on_error,
     )
+    if values is not None and not len(bad):
+        return rows, values
     left_out = set(bad.tolist())
     kept = [i for i in range(len(rows)) if i not in left_out]
     if values is None:  # some rows were faulty; those left are numbers
@@ -181,7 +183,7 @@ def _without_faults(
         keypoints.check_pixels(columns, name=name),
         keypoints.check_collapsed(columns, name=name),
         keypoints.check_sides(columns, skeleton),
-        check_twins([(i, p.tobytes()) for i, p in zip(index, points, strict=True)], name=name),
+        check_twins(keypoints.marks(index, points), name=name),
     ]
     if all(fault is None or fault.severity == "warning" for fault in faults):
         faults += [
