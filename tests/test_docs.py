@@ -31,6 +31,8 @@ from sapiens_lab.models.vit import ViT
 from sapiens_lab.weights.model import load_model, save_model
 from tests.command import run
 from tests.conftest import ROOT
+from tests.data.conversion.test_sigmas import coco
+from tests.data.importers import sources
 from tests.documentation import (
     PAGES,
     Documented,
@@ -69,7 +71,7 @@ SMALLER = (
     (r"--workers \d+", "--workers 1"),
     (r"--size \S+", ""),
     (r"^sapiens render", "sapiens render --size 64x48"),
-    (r"(convert|verify) \S+", r"\1 pose_export"),
+    (r"weights (convert|verify) \S+", r"weights \1 pose_export"),
 )
 # Commands that are parsed and not run.
 PARSED = {
@@ -139,7 +141,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("person.obj", "person.glb"):
         trimesh.creation.capsule(height=1.2, radius=0.3, count=[8, 8]).export(folder / name)
     save_models(folder)
+    save_exports(folder)
     return folder
+
+
+def save_exports(folder: Path) -> None:
+    """Write points of two videos as a labeling tool does, and two annotations of two images."""
+    for name in ("one/a", "two/b"):
+        sources.image(folder / f"export/{name}.jpg")
+        shapes = [
+            {"label": label, "shape_type": "point", "points": [[10 + 9 * i, 20]]}
+            for i, label in enumerate(("wrist", "thumb_tip", "index_tip"))
+        ]
+        content = {"shapes": shapes, "imagePath": f"{name[4:]}.jpg"}
+        sources.dump(folder / f"export/{name}.json", content)
+    for name in "AB":
+        coco(folder / f"{name}.json", [[[10, 10, 2], [50, 50, 2], [70, 70, 2]]] * 2)
 
 
 def save_models(folder: Path) -> None:
@@ -195,9 +212,12 @@ def find_command(words: list[str]) -> tuple[click.Command, list[str]]:
     """Return the subcommand that the words name, and its arguments."""
     command: click.Command = sapiens
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        found = command.commands.get(words[0])
-        assert found is not None, f"there is no `{words[0]}` in `{command.name}`"
-        command, words = found, words[1:]
+        try:
+            _, found, words = command.resolve_command(click.Context(command), words)
+        except click.UsageError as error:
+            raise AssertionError(f"in `{command.name}`: {error.message}") from error
+        assert found is not None
+        command = found
     return command, words
 
 

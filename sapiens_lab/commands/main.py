@@ -9,6 +9,7 @@ import click
 
 from sapiens_lab import __version__
 from sapiens_lab.commands.completion import install_completion
+from sapiens_lab.commands.convert import convert
 from sapiens_lab.commands.doctor.command import doctor
 from sapiens_lab.commands.evaluate import evaluate
 from sapiens_lab.commands.predict import predict
@@ -35,5 +36,5 @@ def sapiens() -> None:
     """Pretrain, fine-tune, evaluate and run human-vision models."""
 
 
-for _command in (train, evaluate, predict, doctor, render, weights, shards, reconstruct):
+for _command in (train, evaluate, predict, doctor, convert, render, weights, shards, reconstruct):
     sapiens.add_command(_command)

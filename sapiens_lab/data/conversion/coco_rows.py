@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sapiens_lab.data.conversion.people import Target
 from sapiens_lab.data.datasets.coco_ground_truth import AREA_OF_BOX
@@ -89,7 +90,7 @@ def _row(
         points = points_of(instance, target)
         row["keypoints"] = [_rounded(value) for point in points for value in point]
         row["num_keypoints"] = sum(point[2] > 0 for point in points)
-    box = _box(instance, points, size)
+    box = box_of(instance, np.array(points, np.float64).reshape(-1, 3), size)
     made.boxes += instance.box is None
     row["bbox"] = [_rounded(value) for value in box]
     if instance.counts is not None:
@@ -101,10 +102,16 @@ def _row(
     return {**row, "area": round(area, _DIGITS), "iscrowd": int(instance.is_crowd)}
 
 
-def _box(
-    instance: Instance, points: Sequence[tuple[float, float, int]], size: tuple[int, int]
+def box_of(
+    instance: Instance, points: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Return xywh within the image: the source's, or around the region, or the keypoints."""
+    """Return xywh within the image: the source's, or around the region, or the keypoints.
+
+    Args:
+        instance: a person or a region.
+        points: its keypoints ``(K, 3)``, x, y, visible.
+        size: (height, width) of the image.
+    """
     if instance.box is not None:
         left, top, right, bottom = instance.box
     elif instance.polygons:
@@ -114,8 +121,7 @@ def _box(
     elif instance.counts is not None:
         left, top, right, bottom = _bounds_of_runs(instance.counts, size[0])
     else:
-        made = box_of_points(np.array(points, np.float64).reshape(-1, 3))
-        left, top, width, height = made.tolist()
+        left, top, width, height = box_of_points(points).tolist()
         right, bottom = left + width, top + height
     left, right = (min(max(value, 0), size[1]) for value in (left, right))
     top, bottom = (min(max(value, 0), size[0]) for value in (top, bottom))

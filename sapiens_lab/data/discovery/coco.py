@@ -17,8 +17,11 @@ from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.data.checks.finding import OnError, first, of_rows, settle
 from sapiens_lab.data.checks.json_files import check_structure
 from sapiens_lab.data.discovery.splits import WORDS, Split, check_root, split_of
+from sapiens_lab.data.importers.formats import conversion_hint
 
 log = logging.getLogger(__name__)
+
+_MOST_FAULTS = 8  # files that a message says the fault of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,10 @@ def find_annotations(
         partners = (p for p, named in files.items() if named not in (split, None))
         is_whole = files[path] is None and all(find_fault(read_json(p), wanted) for p in partners)
         return CocoFile(path=path, content=content, is_whole=is_whole)
+    if hint := conversion_hint(root):
+        raise FileNotFoundError(hint)
+    if len(faults) > _MOST_FAULTS:
+        faults[_MOST_FAULTS:] = [f"  and {len(faults) - _MOST_FAULTS} other files"]
     raise FileNotFoundError(
         f"no {split} annotations with {wanted.what} below {root}. "
         + ("Looked at:\n" + "\n".join(faults) if faults else "There is no JSON file in it.")

@@ -18,6 +18,7 @@ from sapiens_lab.data.arrays import MAP_SUFFIXES, MASK_SUFFIXES
 from sapiens_lab.data.checks.finding import NUM_SHOWN, Finding, OnError, first, settle
 from sapiens_lab.data.discovery.splits import Split, check_root, divide, split_of
 from sapiens_lab.data.images import SUFFIXES
+from sapiens_lab.data.importers.formats import conversion_hint
 
 log = logging.getLogger(__name__)
 
@@ -172,6 +173,8 @@ def _find(root: Path, split: Split, kind: Kind) -> Folder | None:
     else:
         found = _search(root, split, kind.folders)
     if found is None and not kind.is_optional:
+        if kind.given is None and (hint := conversion_hint(root)):
+            raise FileNotFoundError(hint)
         looked = kind.given or f"{kind.folders[0]}/ (or {', '.join(kind.folders[1:])})"
         raise FileNotFoundError(
             f"there is no folder {looked} of {kind.name}s for the {split} set below {root}; "

@@ -123,6 +123,10 @@ class Gatherer:
         elif not had_something:
             self.dropped.add("annotations without any labeled point or shape", item)
 
+    def is_outline(self, polygon: Polygon, image: AnnotatedImage, label: str) -> bool:
+        """Return whether an outline can be drawn; one that cannot is counted."""
+        return self._is_polygon(polygon, image.size, f"{label} in {image.name}")
+
     def finish(self) -> Annotated:
         """Return everything, images sorted by name."""
         images = [self._images[name] for name in sorted(self._images)]
