@@ -10,7 +10,7 @@ annotations that is half of their squared distance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.data.datasets.coco_ground_truth import complete_annotation
+from sapiens_lab.data.checks.keypoints import as_array
+from sapiens_lab.data.datasets.coco_ground_truth import AREA_OF_BOX
+from sapiens_lab.data.datasets.coco_people import box_of_points
+from sapiens_lab.data.importers.gather import number
 
 _SAME = 0.5  # greatest mean distance of two annotations of a person, in sizes of the person
 
@@ -63,7 +66,7 @@ def estimate_sigmas(files: Sequence[Path], *, min_pairs: int = 10) -> Sigmas:
     for path, skeleton in zip(files, skeletons, strict=True):
         if skeleton.keypoints != names:
             raise ValueError(f"{path} has other keypoints than {files[0]}, or another order")
-    by_file = [_people(path, skeletons[0]) for path in files]
+    by_file = [_people(path, len(names)) for path in files]
     squares = np.zeros(len(names))
     weights = np.zeros(len(names), np.int64)
     pairs = np.zeros(len(names), np.int64)
@@ -115,7 +118,7 @@ def _quoted(name: str) -> str:
     return name if is_plain else "'" + name.replace("'", "''") + "'"
 
 
-def _people(path: Path, skeleton: Skeleton) -> dict[str, list[_Person]]:
+def _people(path: Path, count: int) -> dict[str, list[_Person]]:
     """Return the people of each image, by the name of its file."""
     content = read_json(path)
     images = content.get("images") if isinstance(content, dict) else None
@@ -128,16 +131,28 @@ def _people(path: Path, skeleton: Skeleton) -> dict[str, list[_Person]]:
             stated = str(image.get("file_name")).replace("\\", "/")
             names[image["id"]] = PurePosixPath(stated).name
     found: dict[str, list[_Person]] = {}
-    for i, row in enumerate(rows):
+    for row in rows:
         if not isinstance(row, dict) or not isinstance(row.get("keypoints"), list):
             continue
         image_id = row.get("image_id")
         name = names.get(image_id) if isinstance(image_id, (int, str)) else None
-        person = complete_annotation({"id": i, **row}, skeleton)
-        if name is not None and person is not None and person["area"] > 0:
-            points = person["keypoints"].astype(np.float64).reshape(-1, 3)
-            found.setdefault(name, []).append(_Person(points, float(person["area"])))
+        values = as_array([row["keypoints"]])
+        if name is None or values is None or values.size != 3 * count:
+            continue
+        points = values.astype(np.float64).reshape(-1, 3)
+        area = _area(row, points)
+        if np.isfinite(points).all() and np.isfinite(area) and area > 0:
+            found.setdefault(name, []).append(_Person(points, area))
     return found
+
+
+def _area(row: Mapping[str, Any], points: NDArray[np.float64]) -> float:
+    """Return a person's area, made of its box or keypoints where the file has none."""
+    if area := number(row.get("area") or 0):
+        return area
+    given = row.get("bbox")
+    box = given if isinstance(given, list) and len(given) == 4 else box_of_points(points).tolist()
+    return AREA_OF_BOX * number(box[2]) * number(box[3])
 
 
 def _same_people(files: Sequence[list[_Person]]) -> list[list[_Person]]:
