@@ -128,6 +128,22 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
                 f"{tuple(target.shape)}, valid pixels {tuple(valid.shape)}; "
                 "all need one shape (..., H, W)"
             )
+        values, has, valid = self._errors(preds, target, valid)
+        self.sums += values.sum(0)
+        self.counts += has.sum(0)
+        self.broken += (~values.isfinite().all(1)).sum()
+        self.skipped += (~valid.any(1)).sum()
+
+    def of_image(self, preds: Tensor, target: Tensor, valid: Tensor) -> dict[str, float]:
+        """Return the metrics ``(H, W)`` of one image, those that are defined."""
+        values, has, _ = self._errors(preds, target, valid)
+        rows = zip(self.names, values[0].tolist(), has[0].tolist(), strict=True)
+        return {name: value for name, value, ok in rows if ok}
+
+    def _errors(
+        self, preds: Tensor, target: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the metrics of every image, which it has, and its valid pixels ``(B, N)``."""
         # A target that is not finite is no ground truth; the losses leave it out too.
         valid = valid & target.isfinite()
         valid = valid.reshape(-1, valid.shape[-2] * valid.shape[-1])  # (B, N)
@@ -135,10 +151,7 @@ class DepthErrors(Metric):  # type: ignore[misc]  # mypy does not look into torc
         target = target.float().reshape(valid.shape).masked_fill(~valid, 0)
         preds = align(preds, target, valid, self.alignment)
         values, has = depth_errors(preds, target, valid, min_depth=self.min_depth)
-        self.sums += values.sum(0)
-        self.counts += has.sum(0)
-        self.broken += (~values.isfinite().all(1)).sum()
-        self.skipped += (~valid.any(1)).sum()
+        return values, has, valid
 
     def compute(self) -> dict[str, Tensor]:
         """Return ``rmse``, ``abs_rel`` and ``delta1`` to ``delta3``, those that are defined."""

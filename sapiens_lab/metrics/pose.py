@@ -207,7 +207,7 @@ class PCK(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
 
     def update(self, preds: Tensor, target: Tensor, visible: Tensor, scale: Tensor) -> None:
         """Compare points ``(B, K, 2)`` where ``visible (B, K)``; ``scale (B,)`` in their pixels."""
-        error, counts = _relative_error(preds, target, visible, scale)
+        error, counts = relative_error(preds, target, visible, scale)
         axes = (0, 1) if self.keypoints is None else (0,)
         self.correct += ((error <= self.threshold) & counts).sum(axes)
         self.total += counts.sum(axes)
@@ -237,7 +237,7 @@ class NME(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
 
     def update(self, preds: Tensor, target: Tensor, visible: Tensor, scale: Tensor) -> None:
         """Compare points ``(B, K, 2)`` where ``visible (B, K)``; ``scale (B,)`` in their pixels."""
-        error, counts = _relative_error(preds, target, visible, scale)
+        error, counts = relative_error(preds, target, visible, scale)
         self.distance += error[counts].sum()
         self.total += counts.sum()
 
@@ -247,7 +247,7 @@ class NME(Metric):  # type: ignore[misc]  # mypy does not look into torchmetrics
         return {} if self.undefined else {"NME": float(self.distance / self.total)}
 
 
-def _relative_error(
+def relative_error(
     preds: Tensor, target: Tensor, visible: Tensor, scale: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return distances ``(B, K)`` over the person's size, and which of them count.

@@ -51,6 +51,7 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
         self.names = ("mIoU", "mAcc", "aAcc", *(f"IoU/{name}" for name in classes))
         self.undefined = {}
         self._table: list[ClassScore] | None = None
+        self.counts: Tensor | None = None  # (C, C) pixels of the last `compute`; rows are true
         C = len(classes)
         self.add_state("confusion", default=torch.zeros(C, C).long(), dist_reduce_fx="sum")
 
@@ -65,24 +66,12 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
                 f"predicted labels are {tuple(preds.shape)}, ground truth {tuple(target.shape)}; "
                 "upsample the logits to the size of the ground truth before the argmax"
             )
-        C = len(self.classes)
-        preds, target = preds.int(), target.int()  # half the memory of int64, twice the speed
-        strange = (preds < 0) | (preds >= C) | (target < 0) | (target >= C)
-        cell = target * C + preds
-        # Two more bins: a selection would copy both maps and take three times as long.
-        cell.masked_fill_(strange, C * C).masked_fill_(target == self.ignore_index, C * C + 1)
-        counts = torch.bincount(cell.flatten(), minlength=C * C + 2)
-        if counts[C * C]:
-            raise ValueError(
-                f"{int(counts[C * C])} pixels have an id outside 0..{C - 1}, the {C} classes: "
-                f"predictions reach {int(preds.max())}, labels {int(target.max())} "
-                f"({self.ignore_index} is ignored); are these the classes of the data set?"
-            )
-        self.confusion += counts[: C * C].view(C, C)
+        self.confusion += count_pairs(preds, target, len(self.classes), self.ignore_index)
 
     def compute(self) -> dict[str, Tensor]:
         """Return ``mIoU``, ``mAcc``, ``aAcc`` and ``IoU/<class>``, fractions in 0..1."""
-        counts = self.confusion.cpu().double()  # not every device knows float64
+        self.counts = self.confusion.cpu()
+        counts = self.counts.double()  # not every device knows float64
         hit, true, predicted = counts.diag(), counts.sum(1), counts.sum(0)
         iou = hit / (true + predicted - hit)  # NaN where the class occurs on neither side
         accuracy = hit / true  # NaN where the class is not in the ground truth
@@ -99,6 +88,40 @@ class MeanIoU(Metric):  # type: ignore[misc]  # mypy does not look into torchmet
     def table(self) -> list[ClassScore] | None:
         """Return one row per class as the last ``compute`` found it; ``None`` before."""
         return self._table
+
+
+def count_pairs(preds: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Return how many pixels of each true class (row) were predicted as each class, ``(C, C)``.
+
+    Raises:
+        ValueError: a pixel that counts has an id that is no class.
+    """
+    C = num_classes
+    preds, target = preds.int(), target.int()  # half the memory of int64, twice the speed
+    strange = (preds < 0) | (preds >= C) | (target < 0) | (target >= C)
+    cell = target * C + preds
+    # Two more bins: a selection would copy both maps and take three times as long.
+    cell.masked_fill_(strange, C * C).masked_fill_(target == ignore_index, C * C + 1)
+    counts = torch.bincount(cell.flatten(), minlength=C * C + 2)
+    if counts[C * C]:
+        raise ValueError(
+            f"{int(counts[C * C])} pixels have an id outside 0..{C - 1}, the {C} classes: "
+            f"predictions reach {int(preds.max())}, labels {int(target.max())} "
+            f"({ignore_index} is ignored); are these the classes of the data set?"
+        )
+    return counts[: C * C].view(C, C)
+
+
+def image_scores(
+    preds: Tensor, target: Tensor, num_classes: int, *, ignore_index: int = 255
+) -> dict[str, float]:
+    """Return ``mIoU`` over the classes that occur in one image, and ``aAcc``; none if unlabeled."""
+    counts = count_pairs(preds, target.to(preds.device), num_classes, ignore_index).cpu().double()
+    hit, either = counts.diag(), counts.sum(0) + counts.sum(1) - counts.diag()
+    if not counts.any():
+        return {}
+    iou = hit[either > 0] / either[either > 0]
+    return {"mIoU": float(iou.mean()), "aAcc": float(hit.sum() / counts.sum())}
 
 
 def _number(value: Tensor) -> float | None:

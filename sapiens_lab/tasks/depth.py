@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from sapiens_lab.data.sample import Batch
+from sapiens_lab.metrics.depth import DepthErrors
 from sapiens_lab.tasks.task import Task, loss_terms
 from sapiens_lab.tasks.to_source import to_source, upsample
 
@@ -75,6 +76,20 @@ class DepthTask(Task):
             target = self._target(depth[None], valid[None])[0, 0]
             for metric in self.each_metric():
                 metric.update(prediction.depth, target, valid[0])
+
+    def sample_metrics(
+        self, predictions: Sequence[DepthPrediction], batch: Batch
+    ) -> list[dict[str, float]]:
+        """Return the errors of each image after each alignment of the metrics."""
+        assert batch.gt is not None
+        measures = [metric for metric in self.each_metric() if isinstance(metric, DepthErrors)]
+        rows: list[dict[str, float]] = []
+        for prediction, gt in zip(predictions, batch.gt, strict=True):
+            depth, valid = (gt[k].to(prediction.depth.device) for k in ("depth", "depth_valid"))
+            target = self._target(depth[None], valid[None])[0, 0]
+            each = [metric.of_image(prediction.depth, target, valid[0]) for metric in measures]
+            rows.append({name: value for values in each for name, value in values.items()})
+        return rows
 
     def meaning(self) -> dict[str, Any]:
         """Return the kind of depth."""

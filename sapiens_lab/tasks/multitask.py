@@ -35,6 +35,7 @@ class MultiTask(Task):
         metrics = {f"{name}.{key}": m for name, t in tasks.items() for key, m in t.metrics.items()}
         check_names({key: m for key, m in metrics.items() if isinstance(m, Metric)})
         self.tasks = nn.ModuleDict(dict(tasks))
+        self.hardest = next(iter(tasks.values())).hardest
         self.weights = dict.fromkeys(tasks, 1.0) | dict(weights or {})
         if unknown := set(self.weights) - set(tasks):
             raise ValueError(f"task.weights names {sorted(unknown)}; the tasks are {list(tasks)}")
@@ -74,6 +75,25 @@ class MultiTask(Task):
         """Let every task measure its own."""
         for name, task in self._named():
             task.update_metrics([answers[name] for answers in predictions], batch)
+
+    def sample_metrics(
+        self, predictions: Sequence[dict[str, Any]], batch: Batch
+    ) -> list[dict[str, float]]:
+        """Return the metrics of each task as ``<task>_<name>``; the first task ranks.
+
+        A sample without ground truth of the first task has none.
+        """
+        each = {
+            name: task.sample_metrics([answers[name] for answers in predictions], batch)
+            for name, task in self._named()
+        }
+        first = next(iter(each.values()))
+        return [
+            {f"{name}_{key}": v for name, rows in each.items() for key, v in rows[i].items()}
+            if first[i]
+            else {}
+            for i in range(len(predictions))
+        ]
 
     def meaning(self) -> dict[str, Any]:
         """Return the meanings of all tasks; each has a key of its own."""

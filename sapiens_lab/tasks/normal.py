@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sapiens_lab.data.sample import Batch
+from sapiens_lab.metrics.normal import angles_deg
 from sapiens_lab.tasks.task import Task, loss_terms
 from sapiens_lab.tasks.to_source import to_source, upsample
 
@@ -56,3 +57,17 @@ class NormalTask(Task):
             target, valid = (gt[k].to(preds.device) for k in ("normal", "normal_valid"))
             for metric in self.each_metric():
                 metric.update(preds, target, valid[0])
+
+    def sample_metrics(
+        self, predictions: Sequence[NormalPrediction], batch: Batch
+    ) -> list[dict[str, float]]:
+        """Return the mean angle of each image [degrees]."""
+        assert batch.gt is not None
+        rows: list[dict[str, float]] = []
+        for prediction, gt in zip(predictions, batch.gt, strict=True):
+            preds = prediction.normal
+            target, valid = (gt[k].to(preds.device) for k in ("normal", "normal_valid"))
+            mask = valid[0] & target.isfinite().all(0)
+            angles = angles_deg(preds.movedim(0, -1)[mask], target.movedim(0, -1)[mask])
+            rows.append({"mean_angular_error": float(angles.mean())} if len(angles) else {})
+        return rows

@@ -16,7 +16,7 @@ from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch, Meta
 from sapiens_lab.heatmaps import HeatmapCodec, flip_heatmaps
-from sapiens_lab.metrics.pose import OksAP
+from sapiens_lab.metrics.pose import OksAP, relative_error
 from sapiens_lab.ranges import Positive
 from sapiens_lab.tasks.task import Task
 
@@ -104,6 +104,23 @@ class PoseTask(Task):
             else:
                 _compare_points(metric, predictions, batch)
 
+    def sample_metrics(
+        self, predictions: Sequence[PosePrediction], batch: Batch
+    ) -> list[dict[str, float]]:
+        """Return the mean error over the person's size, its largest, and how many points count."""
+        rows = _points(predictions, batch)
+        error, counts = relative_error(**rows)
+        return [
+            {
+                "NME": float(e[c].mean()),
+                "largest_error": float(e[c].max()),
+                "num_keypoints": int(c.sum()),
+            }
+            if c.any()
+            else {}
+            for e, c in zip(error.cpu(), counts.cpu(), strict=True)
+        ]
+
     def meaning(self) -> dict[str, Any]:
         """Return the names of the keypoints."""
         return {"skeleton": list(self.skeleton.keypoints)}
@@ -153,18 +170,22 @@ def _compare_people(metric: Metric, predictions: Sequence[PosePrediction], batch
 
 
 def _compare_points(metric: Metric, predictions: Sequence[PosePrediction], batch: Batch) -> None:
+    metric.update(**_points(predictions, batch))
+
+
+def _points(predictions: Sequence[PosePrediction], batch: Batch) -> dict[str, Tensor]:
+    """Return points, their ground truth, visibility and the people's sizes, in source pixels."""
     target = [
         meta.to_source(xy).astype(np.float32)
         for meta, xy in zip(batch.meta, batch["keypoints"].cpu().numpy(), strict=True)
     ]
-    metric.update(
-        preds=_tensor([p.keypoints for p in predictions], batch),
-        target=_tensor(target, batch),
-        visible=batch["keypoints_visible"],
-        scale=_tensor(
-            [np.ptp(meta.bbox.reshape(2, 2), axis=0).max() for meta in batch.meta], batch
-        ),
-    )
+    sizes = [np.ptp(meta.bbox.reshape(2, 2), axis=0).max() for meta in batch.meta]
+    return {
+        "preds": _tensor([p.keypoints for p in predictions], batch),
+        "target": _tensor(target, batch),
+        "visible": batch["keypoints_visible"],
+        "scale": _tensor(sizes, batch),
+    }
 
 
 def _tensor(rows: Sequence[Any], batch: Batch) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.losses.segmentation import WeightedCrossEntropy
+from sapiens_lab.metrics.segmentation import image_scores
 from sapiens_lab.tasks.task import Task, loss_terms
 from sapiens_lab.tasks.to_source import labels_to_source, upsample
 
@@ -41,6 +42,7 @@ class SegmentationTask(Task):
     """
 
     name = "segmentation"
+    hardest: Literal["min", "max"] = "min"
 
     def __init__(
         self,
@@ -93,6 +95,14 @@ class SegmentationTask(Task):
             labels = gt["labels"].to(prediction.labels.device)
             for metric in self.each_metric():
                 metric.update(prediction.labels, labels)
+
+    def sample_metrics(
+        self, predictions: Sequence[PartPrediction], batch: Batch
+    ) -> list[dict[str, float]]:
+        """Return mIoU over the classes of each image, and the fraction of its pixels found."""
+        assert batch.gt is not None
+        rows = zip(predictions, batch.gt, strict=True)
+        return [image_scores(p.labels, gt["labels"], self.parts.num_classes) for p, gt in rows]
 
     def _check_parts(self, dataset: Dataset) -> None:
         theirs = dataset.parts

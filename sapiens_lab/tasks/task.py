@@ -7,7 +7,7 @@ share one encoder. ``Learner`` runs the loop and calls the methods below.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -33,6 +33,7 @@ class Task(nn.Module):
     """
 
     name: str  # as exports and people call it
+    hardest: Literal["min", "max"] = "max"  # which first value of `sample_metrics`
 
     def __init__(
         self, *, loss: nn.Module, metrics: Mapping[str, Metric], flip_test: bool = False
@@ -54,6 +55,15 @@ class Task(nn.Module):
     def update_metrics(self, predictions: Sequence[Any], batch: Batch) -> None:
         """Update the metrics with one batch."""
         raise NotImplementedError
+
+    def sample_metrics(
+        self, predictions: Sequence[Any], batch: Batch
+    ) -> Sequence[dict[str, float]]:
+        """Return metrics of each sample; the first says how hard it is. None by default.
+
+        An empty dictionary stands for a sample without ground truth.
+        """
+        return [{} for _ in predictions]
 
     def average_flipped(self, output: Any, flipped: Any) -> Any:
         """Return the mean of an output and that of the flipped images, flipped back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -19,10 +19,10 @@ from sapiens_lab.data.sample import Batch
 from sapiens_lab.ranges import Whole
 from sapiens_lab.tasks.task import Task
 from sapiens_lab.training.metadata import describe_run
+from sapiens_lab.training.processes import gather
 from sapiens_lab.weights.description import KEY, Description
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 MAX_SKIPPED = 10  # steps in a row without a finite gradient, until a run gives up
 
@@ -153,8 +153,8 @@ class Learner(L.LightningModule):
         Raises:
             ValueError: there was none.
         """
-        evaluated = sum(_gather(self._num_samples))
-        dropped = [index for indices in _gather(self._dropped) for index in indices]
+        evaluated = sum(gather(self._num_samples))
+        dropped = [index for indices in gather(self._dropped) for index in indices]
         self._num_samples, self._dropped = 0, []
         self.task.leave_out(dropped)
         if evaluated == 0 and not self.trainer.sanity_checking:
@@ -173,7 +173,7 @@ class Learner(L.LightningModule):
         """Log what was measured; it is already summed over processes, so all log the same."""
         if self._leave_out_dropped(stage) == 0:
             return
-        for name in dict.fromkeys(name for names in _gather(list(self._means)) for name in names):
+        for name in dict.fromkeys(name for names in gather(list(self._means)) for name in names):
             # A process without a sample takes part in the mean all the same.
             self._mean(name).update(0.0, weight=0.0)
         losses = {name: mean.compute() for name, mean in self._means.items()}
@@ -271,15 +271,6 @@ class Learner(L.LightningModule):
                     "evaluate or continue it, or start from its weights with `weights=PATH`, "
                     "which makes a new last layer"
                 )
-
-
-def _gather(value: T) -> list[T]:
-    """Return the values of all processes."""
-    if not torch.distributed.is_initialized():
-        return [value]
-    values: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(values, value)
-    return values
 
 
 def _with_total(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

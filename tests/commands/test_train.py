@@ -26,6 +26,9 @@ def test_a_run_leaves_everything_behind(trained: Run) -> None:
         "first_batch.png",
         "predictions/epoch_0001.png",
         "predictions/epoch_0002.png",
+        "hardest/epoch_0002.csv",
+        "hardest/epoch_0002.png",
+        "tables/PCK@0.1.png",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     ):

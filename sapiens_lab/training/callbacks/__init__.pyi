@@ -2,9 +2,11 @@ from sapiens_lab.training.callbacks.best_checkpoint import BestCheckpoint as Bes
 from sapiens_lab.training.callbacks.early_stopping import EarlyStopping as EarlyStopping
 from sapiens_lab.training.callbacks.ema import EMA as EMA
 from sapiens_lab.training.callbacks.final_validation import FinalValidation as FinalValidation
+from sapiens_lab.training.callbacks.hardest import HardestSamples as HardestSamples
 from sapiens_lab.training.callbacks.images import FirstBatch as FirstBatch
 from sapiens_lab.training.callbacks.images import SampleGrid as SampleGrid
 from sapiens_lab.training.callbacks.masking_schedule import MaskingSchedule as MaskingSchedule
 from sapiens_lab.training.callbacks.progress import EpochLine as EpochLine
 from sapiens_lab.training.callbacks.progress import ProgressBar as ProgressBar
 from sapiens_lab.training.callbacks.report import Report as Report
+from sapiens_lab.training.callbacks.tables import Tables as Tables

@@ -8,10 +8,10 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from sapiens_lab.data.sample import Batch
 from sapiens_lab.ranges import Count
+from sapiens_lab.training.loggers import send_image
 from sapiens_lab.visualize.grid import grid
 from sapiens_lab.visualize.image import RGBImage, write_image
 from sapiens_lab.visualize.view import View
@@ -49,7 +49,7 @@ class FirstBatch(Callback):
 class SampleGrid(Callback):
     """After every validation, write input, ground truth and prediction of the same few samples.
 
-    The image also goes to TensorBoard and Weights & Biases where these are on.
+    The image also goes to the loggers.
 
     Args:
         view: draws ground truth and prediction.
@@ -75,14 +75,9 @@ class SampleGrid(Callback):
     def _write(self, trainer: L.Trainer, name: str) -> None:
         rows, self._rows = self._rows, []
         if rows:
-            half = (len(rows) + 1) // 2  # two samples side by side: screens are wide
-            pairs = [
-                rows[i] + (rows[i + half] if i + half < len(rows) else []) for i in range(half)
-            ]
-            titles = self.view.titles * (1 if len(rows) == half else 2)
-            image = grid(pairs, titles=titles)
+            image = sheet(rows, self.view.titles)
             write_image(self.folder / f"{name}.png", image)
-            _send(trainer, image)
+            send_image(trainer, "predictions", image)
 
     def on_validation_batch_end(
         self,
@@ -107,11 +102,13 @@ class SampleGrid(Callback):
         self._write(trainer, "test")
 
 
-def _send(trainer: L.Trainer, image: RGBImage) -> None:
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(
-                "predictions", image, trainer.global_step, dataformats="HWC"
-            )
-        elif isinstance(logger, WandbLogger):
-            logger.log_image("predictions", [image], step=trainer.global_step)
+def sheet(rows: Sequence[Sequence[RGBImage]], titles: Sequence[str]) -> RGBImage:
+    """Lay samples out, two side by side: screens are wide.
+
+    Args:
+        rows: the images of each sample.
+        titles: over the images of a sample.
+    """
+    half = (len(rows) + 1) // 2
+    pairs = [[*rows[i], *(rows[i + half] if i + half < len(rows) else [])] for i in range(half)]
+    return grid(pairs, titles=tuple(titles) * (1 if len(rows) == half else 2))
