@@ -22,14 +22,14 @@ import numpy as np
 from PIL import Image
 
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.data.checks import boxes, json_files, keypoints
+from sapiens_lab.data.checks import boxes, json_files, keypoints, sides
 from sapiens_lab.data.datasets import coco_people, coco_pose, image_checks
 from sapiens_lab.data.datasets.coco_pose import CocoPose
 from sapiens_lab.data.discovery import coco
 
 PEOPLE_PER_IMAGE = 2
 HEIGHT, WIDTH = 480, 640
-MODULES = (boxes, keypoints, json_files, coco_people, coco_pose, coco)
+MODULES = (boxes, keypoints, json_files, sides, coco_people, coco_pose, coco)
 
 
 def write(root: Path, num_people: int) -> None:

@@ -51,6 +51,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
     datamodule = instantiate(config.data, _convert_="all")
     for split in ("train", "val") if config.ckpt_path is None else ("test",):
         datamodule.dataset(split)
+    if main_process and config.ckpt_path is None:
+        _examine(config, datamodule)
     learner = instantiate(config.learner, _convert_="all")
     names = learner.task.metric_names()
     check_monitor(config.monitor, names)
@@ -111,6 +113,21 @@ def _end_processes(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def _examine(config: DictConfig, datamodule: Any) -> None:
+    """Look for faults in the data, once for every state of them."""
+    if config.doctor == "off":
+        return
+    from sapiens_lab.data.examination.before_fit import examine_before_fit
+
+    datamodule.check_splits()
+    examine_before_fit(
+        {split: datamodule.dataset(split) for split in ("train", "val")},
+        mode=config.doctor,
+        settings=[OmegaConf.to_container(config.data[s], resolve=True) for s in ("train", "val")],
+        on_error=datamodule.on_error,
+    )
 
 
 def _introduction(config: DictConfig, model: Any) -> Callback:

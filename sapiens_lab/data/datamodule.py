@@ -71,6 +71,7 @@ class DataModule(L.LightningDataModule):
         self.on_error: OnError = on_error
         self.root = root
         self._datasets: dict[str, Dataset] = {}
+        self._are_compared = False
         self._resume: dict[str, int] | None = None  # {"epoch", "batch"} of a checkpoint
 
     def dataset(self, split: str) -> Dataset:
@@ -103,9 +104,16 @@ class DataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Build the datasets of a stage, so that what is wrong with them is said at once."""
-        built = [self.dataset(split) for split in self._splits()]
-        if len(built) == 2:
-            check_splits(*(dataset.image_paths() for dataset in built))
+        for split in self._splits():
+            self.dataset(split)
+        if not self._is_testing():
+            self.check_splits()
+
+    def check_splits(self) -> None:
+        """Warn, once, of images that are in the training and in the validation set."""
+        if not self._are_compared:
+            self._are_compared = True
+            check_splits(*(self.dataset(split).image_paths() for split in ("train", "val")))
 
     def train_dataloader(self) -> DataLoader[Sample | Dropped]:
         """Return the shuffled, augmented training batches, continuing where a run stopped."""
@@ -140,9 +148,11 @@ class DataModule(L.LightningDataModule):
         """Remember the place for the next training loader."""
         self._resume = state_dict or None
 
+    def _is_testing(self) -> bool:
+        return self.trainer is not None and self.trainer.testing
+
     def _splits(self) -> tuple[str, ...]:
-        testing = self.trainer is not None and self.trainer.testing
-        return ("test",) if testing else ("train", "val")
+        return ("test",) if self._is_testing() else ("train", "val")
 
     def _loader(
         self, split: str, transforms: str, batch_size: Count, *, train: bool

@@ -30,6 +30,7 @@ class Root:
     resume: str | None
     ckpt_path: str | None
     trust_run: bool
+    doctor: Literal["off", "quick", "full"]
     limit_scale: Positive | None
     effective_batch: Count | None
     ema: BelowOne | None

@@ -18,8 +18,8 @@ CHUNK = 50_000  # people that are looked at together, so that a million need lit
 class Annotations:
     """``N`` people as a dataset holds them, in its order."""
 
-    boxes: NDArray[np.float32]  # (N, 4) xyxy source pixels
-    points: NDArray[np.float32]  # (N, K, 3) x, y, visible 0..2
+    boxes: NDArray[np.floating[Any]]  # (N, 4) xyxy source pixels
+    points: NDArray[np.floating[Any]]  # (N, K, 3) x, y, visible 0..2
     image_index: NDArray[np.int64]  # (N,) index into the dataset's images
     name: Callable[[int], str]  # names a person
 

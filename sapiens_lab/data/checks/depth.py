@@ -17,6 +17,8 @@ _HUGE = 1e3  # times the median, that no measurement has
 _INWARD = 0.4  # fraction of an outline that may come nearer toward its edge
 _AGREE = 0.7  # of the maps that must say so
 _NUM_MAPS = 3
+_SCALE = 1.1  # logarithm of 3, times that depths of one kind of scene do not differ by
+_SPREAD = 7.0  # median absolute differences (5 standard deviations) that they do not, either
 
 
 def check_unit(looks: Sequence[Look]) -> Finding | None:
@@ -40,6 +42,40 @@ def check_unit(looks: Sequence[Look]) -> Finding | None:
         what=f"depths of {span} m, {middle:g} m in the median, are not those of people",
         remedy=f"Say how many meters the stored number 1 is: {advice}",
     )
+
+
+def check_scale(looks: Sequence[Look], sources: Sequence[str]) -> list[Finding]:
+    """Find metric maps, or all those of one source, on another scale than the rest.
+
+    Args:
+        looks: maps.
+        sources: the folder, camera or video of each.
+    """
+    medians = np.log([max(float(np.median(look.values[look.valid])), 1e-9) for look in looks])
+    names = np.array(sources)
+    odd: list[str] = []
+    for source in dict.fromkeys(sources):
+        own, others = medians[names == source], medians[names != source]
+        if min(len(own), len(others)) < _NUM_MAPS:
+            continue
+        factor = np.median(own) - np.median(others)
+        is_apart = own.min() > others.max() or own.max() < others.min()
+        if is_apart and abs(factor) > _SCALE:
+            odd.append(f"{source} ({np.exp(factor):.3g} times as far)")
+    remedy = "Were they saved in another unit, or by another camera? Convert them"
+    found = of_items("warning", odd, "sources have depths on another scale", remedy=remedy)
+    if found is not None or len(medians) < _NUM_MAPS:
+        return [found] if found is not None else []
+    apart = medians - np.median(medians)
+    usual = _SPREAD * np.median(np.abs(apart))
+    single = [
+        f"{look.name} ({np.exp(change):.3g} times as far)"
+        for look, change in zip(looks, apart, strict=True)
+        if abs(change) > max(usual, _SCALE)
+    ]
+    what = f"of {len(looks)} maps have depths on another scale than the rest"
+    found = of_items("warning", single, what, remedy="Convert them, or take them out")
+    return [found] if found is not None else []
 
 
 def check_constant(looks: Sequence[Look]) -> Finding | None:

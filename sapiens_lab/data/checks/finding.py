@@ -7,6 +7,7 @@ opens a file and never raises: whether a fault ends the run is decided here.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ NUM_SHOWN = 5  # items of a finding that are named
 
 _SKIP = "data.on_error=skip leaves them out"
 _LONG = 60  # characters from which items stand on lines of their own
+_NUMBERS = re.compile(r"[\d.,%]+")
 _logged: set[str] = set()  # warnings of this process
 _records: list[list[Settled]] = []  # of the ``recorded`` blocks in progress
 
@@ -48,6 +50,11 @@ class Finding:
     def can_skip(self) -> bool:
         """Whether the dataset is of use without the faulty rows."""
         return self.rows is not None and not self.is_whole
+
+    @property
+    def kind(self) -> str:
+        """What it says, without its numbers: equal for the same fault of more samples."""
+        return _kind(self.what)
 
     def __str__(self) -> str:
         text = self.what
@@ -165,6 +172,11 @@ def settle(
     return np.unique(np.concatenate(rows)) if rows else np.empty(0, np.int64)
 
 
+def is_logged(finding: Finding) -> bool:
+    """Return whether this process has logged the same fault, of whatever number of items."""
+    return any(finding.kind in message for message in map(_kind, _logged))
+
+
 def first(items: Iterable[str], count: int = NUM_SHOWN) -> str:
     """Return the first names of many, for a message."""
     names = list(items)
@@ -179,6 +191,10 @@ def _together(source: object, findings: Sequence[Finding], hint: str) -> str:
         lines += [f"  {f.severity}: {f}" for f in findings]
         text = "\n".join(lines)
     return f"{text}. {hint}" if hint else text
+
+
+def _kind(text: str) -> str:
+    return " ".join(_NUMBERS.sub(" ", text).split()).removeprefix("of ")
 
 
 def _log_once(message: str) -> None:

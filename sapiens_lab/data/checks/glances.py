@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapiens_lab.data.checks import fingerprints
-from sapiens_lab.data.checks.finding import Finding, of_rows
+from sapiens_lab.data.checks.finding import Finding, of_items, of_rows
 
+_NUMBERED = re.compile(r"(.*?)[-_. ]*\d+(\D*)$")
 _NUM_OF_SOURCE = 5  # images of a source that tell something about it
 _EXPOSURE = 40.0  # gray levels of 255 that a source is brighter or darker than the others
 _GRAY = 1.0  # levels of saturation below which an image is gray
@@ -56,7 +58,10 @@ def check_copies_across(train: Glances, val: Glances) -> list[Finding]:
     }
     near = {j: i for j, i in near.items() if j not in exact and train.names[i] != val.names[j]}
     exact = {j: i for j, i in exact.items() if train.names[i] != val.names[j]}
-    group_by = "Take them out of one set, or divide by video, person or session instead"
+    group_by = (
+        "Resized, saved again, flipped, or the next frame of a video, they measure memory: take "
+        "them out of one set, or divide by video, person or session"
+    )
     found = [
         _of_partners(
             exact, val, train, "validation images are copies of training images", group_by
@@ -65,8 +70,7 @@ def check_copies_across(train: Glances, val: Glances) -> list[Finding]:
             near,
             val,
             train,
-            "validation images show the same as a training image (resized, saved again, flipped, "
-            "or the next frame of a video)",
+            "validation images looked into are nearly a training image's twin",
             group_by,
         ),
     ]
@@ -88,8 +92,7 @@ def check_copies_within(images: Glances) -> Finding | None:
 
 def check_exposure(images: Glances) -> Finding | None:
     """Find a source that is much brighter or darker than the others."""
-    odd = np.zeros(len(images), bool)
-    told = []
+    odd = []
     for source, rows in groups(images.sources).items():
         others = np.setdiff1d(np.arange(len(images)), rows)
         if min(len(rows), len(others)) < _NUM_OF_SOURCE:
@@ -97,19 +100,9 @@ def check_exposure(images: Glances) -> Finding | None:
         low, middle, high = np.percentile(images.brightness[others], [5, 50, 95])
         own = float(np.median(images.brightness[rows]))
         if abs(own - middle) > _EXPOSURE and not low <= own <= high:
-            odd[rows] = True
-            told.append((source, own, float(middle)))
-    if not told or odd.mean() > 0.5:
-        return None
-    source, brightness, middle = told[0]
-    return of_rows(
-        "warning",
-        odd,
-        f"images, those of {', '.join(repr(s) for s, *_ in told[:5])}, have another exposure: "
-        f"{source!r} a brightness of {brightness:.0f} where others have {middle:.0f} (of 255)",
-        name=lambda i: images.names[i],
-        remedy="Are they of another camera, or read from another range? Bring them to the same",
-    )
+            odd.append(f"{source} (brightness {own:.0f} of 255, others {middle:.0f})")
+    remedy = "Are they of another camera, or read from another range? Bring them to the same"
+    return of_items("warning", odd, "sources have another exposure than the rest", remedy=remedy)
 
 
 def check_gray(images: Glances) -> Finding | None:
@@ -151,14 +144,15 @@ def groups(sources: Sequence[str]) -> Mapping[str, NDArray[np.int64]]:
 
 
 def source_of(path: str) -> str:
-    """Return the folder of a file and what its name begins with before the first digit.
+    """Return the folder of a file and its name without the last number.
 
-    Cameras, videos and sessions have a folder or a prefix of their own: ``cam1/``, ``walk_0001``.
+    Cameras, videos and sessions have a folder or a prefix of their own: ``cam1/0001.jpg``,
+    ``walk2_0001.jpg``, or an ending: ``0001_left.jpg``.
     """
     whole = PurePath(path)
-    name = whole.stem
-    prefix = name[: next((i for i, c in enumerate(name) if c.isdigit()), len(name))]
-    return str(whole.parent / prefix.rstrip("-_. ")) if prefix else str(whole.parent)
+    found = _NUMBERED.match(whole.stem)
+    name = "".join(found.groups()) if found else ""
+    return str(whole.parent / name) if name else str(whole.parent)
 
 
 def _equal(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -16,8 +16,6 @@ Array = NDArray[np.float64]
 Name = Callable[[int], str]
 
 _OUTSIDE = 0.05  # fraction of people with a point outside of the image that is taken for normal
-_SWAPPED = 0.3  # fraction of faces seen the wrong way round that is
-_NUM_FACES = 2  # with eyes and nose visible, that are needed to judge by
 
 
 class Columns(NamedTuple):
@@ -156,33 +154,6 @@ def marks(image_index: NDArray[np.int64], points: Array) -> list[tuple[int, byte
     if len(np.unique(sums)) == len(sums):
         return []
     return [(int(i), p.tobytes()) for i, p in zip(image_index, points, strict=True)]
-
-
-def check_sides(points: Columns, skeleton: Skeleton) -> Finding | None:
-    """Find left and right swapped throughout, by faces: the nose is below the line of the eyes.
-
-    Seen by a camera, left eye, right eye and nose go round in one direction whatever way the
-    head is turned, as long as all three are visible.
-    """
-    index = {name: i for i, name in enumerate(skeleton.keypoints)}
-    names = ("left_eye", "right_eye", "nose")
-    if not all(name in index for name in names):
-        return None
-    x, y, visible = (column[[index[name] for name in names]] for column in points)
-    seen = (visible == 2).all(0)
-    turn = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
-    turn = turn[seen]
-    turn = turn[np.abs(turn) > 1]  # seen from the side, the three are on a line
-    count = int((turn > 0).sum())
-    if len(turn) < _NUM_FACES or count <= _SWAPPED * len(turn):
-        return None
-    return Finding(
-        severity="warning",
-        what=f"{count} of {len(turn)} faces have left_eye, right_eye and nose the wrong way round",
-        count=count,
-        remedy="left is the person's own left, on the right of an image that shows its face. Are "
-        "left and right exchanged, or images flipped?",
-    )
 
 
 def check_categories(

@@ -12,7 +12,8 @@ from sapiens_lab.data.checks.keypoints import Columns
 
 Array = NDArray[np.float64]
 
-_LOOSE = 0.1  # of a box that its keypoints' extent fills, at least
+_LOOSE = 0.2  # of a box that its keypoints' extent fills, at least
+_SHORT = 0.65  # of a box's longer side, below which its person is far shorter
 _NUM_POINTS = 5  # labeled points of a person that tell something
 _BEYOND = 0.1  # of a box's size, that a point may lie outside
 _RARE = 0.02  # fraction of the people that may be odd without a word
@@ -33,7 +34,7 @@ def check_loose_boxes(people: Annotations) -> Finding | None:
         box = (boxes[:, 2:] - boxes[:, :2]).T
         # A person seen from the side is a line: the longer side counts, too.
         filled = sides.prod(0) / np.maximum(box.prod(0), 1e-9)
-        return np.asarray(told & (filled < _LOOSE) & (sides.max(0) < 0.5 * box.max(0)))
+        return np.asarray(told & (filled < _LOOSE) & (sides.max(0) < _SHORT * box.max(0)))
 
     loose = people.every(is_loose)
     if loose.sum() <= _RARE * len(people):
@@ -41,7 +42,7 @@ def check_loose_boxes(people: Annotations) -> Finding | None:
     return of_rows(
         "warning",
         loose,
-        "people have a box more than twice as long as they are",
+        "people have a box far larger than they are",
         name=people.name,
         remedy="Crops are cut around the box: is it that of the image, or of several people? "
         "Without `bbox` it is drawn around the keypoints",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.data.checks.finding import Finding, of_items
 
-_NUM_MAPS = 20  # that must be read before a class is called absent
+_NUM_MAPS = 100  # that must be read, if not all are, before a class is called absent
 
 
 def check_presence(
@@ -17,6 +17,7 @@ def check_presence(
     parts: Parts,
     *,
     num_maps: tuple[int, int],
+    num_samples: tuple[int, int],
 ) -> list[Finding]:
     """Find classes that no map has, or that are in one set only.
 
@@ -25,8 +26,10 @@ def check_presence(
         val: the same of the validation set, if there is one.
         parts: the class list.
         num_maps: how many maps of each set were read.
+        num_samples: how many each has.
     """
-    if num_maps[0] < _NUM_MAPS:
+    is_known = [n >= min(_NUM_MAPS, m) for n, m in zip(num_maps, num_samples, strict=True)]
+    if not is_known[0]:
         return []
     looked = f"{num_maps[0]} training maps looked into"
     found = [
@@ -41,7 +44,7 @@ def check_presence(
             "another list? parts=FILE",
         )
     ]
-    if val is not None and num_maps[1] >= _NUM_MAPS:
+    if val is not None and is_known[1]:
         found += [
             of_items(
                 "warning",

@@ -15,8 +15,9 @@ from sapiens_lab.data.checks.keypoints import Columns
 Array = NDArray[np.float64]
 
 _WRONG = 0.05  # fraction of faces that may seem the wrong way round: seen from far below, they do
-_CROSSED = 0.15  # fraction of people whose limbs may cross
-_LONGER = 1.25  # times as long two limbs must be as they are with their ends exchanged
+_CROSSED = 0.2  # fraction of people whose limbs may cross
+_WIDTH = 0.2  # of a limb's length, that its two joints must be from those of the other side
+_PARALLEL = 0.7  # cosine of the angle between the lines from left to right at a limb's two ends
 _NUM_PEOPLE = 3
 
 
@@ -55,7 +56,8 @@ def check_faces(people: Annotations, skeleton: Skeleton) -> Finding | None:
 def check_crossed(people: Annotations, skeleton: Skeleton) -> list[Finding]:
     """Find people with left and right exchanged in one half of the body only.
 
-    Two limbs, such as both upper arms, are then much longer than with their ends exchanged.
+    The lines from left to right at the two ends of a limb, such as shoulders and hips, then point
+    into opposite directions.
     """
     other = skeleton.flip_indices
     if other is None:
@@ -71,14 +73,15 @@ def _check_limb(
 
     def compare(_: Array, points: Columns) -> Array:
         xy = np.stack([points.x[ends], points.y[ends]])  # (2, 4, n)
-        a, b, c, d = np.moveaxis(xy, 1, 0)
-        own = np.hypot(*(a - b)) + np.hypot(*(c - d))
-        crossed = np.hypot(*(a - d)) + np.hypot(*(c - b))
-        known = (points.visible[ends] > 0).all(0)
-        return np.where(known, np.log((own + 1) / (crossed + 1)), 0)
+        first, second = xy[:, 0] - xy[:, 2], xy[:, 1] - xy[:, 3]  # from one side to the other
+        widths = np.hypot(*first), np.hypot(*second)
+        limb = np.hypot(*(xy[:, 0] + xy[:, 2] - xy[:, 1] - xy[:, 3])) / 2
+        told = (points.visible[ends] > 0).all(0) & (np.minimum(*widths) > _WIDTH * limb + 1)
+        cosine = (first * second).sum(0) / np.maximum(widths[0] * widths[1], 1e-9)
+        return np.where(told, cosine, 0)
 
-    ratio = people.every(compare)
-    crossed, straight = ratio > np.log(_LONGER), ratio < -np.log(_LONGER)
+    cosine = people.every(compare)
+    crossed, straight = cosine < -_PARALLEL, cosine > _PARALLEL
     told = int((crossed | straight).sum())
     if crossed.sum() < max(_NUM_PEOPLE, _CROSSED * told):
         return None
@@ -96,4 +99,10 @@ def _check_limb(
 def _limbs(edges: Sequence[tuple[int, int]], other: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Return edges whose both ends have a partner on the other side, each pair of edges once."""
     edges = [(a, b) for a, b in edges if other[a] != a and other[b] != b and other[a] != b]
-    return list({min(a, int(other[a])): (a, b) for a, b in edges}.values())
+    seen: set[frozenset[int]] = set()
+    limbs = []
+    for a, b in edges:
+        if frozenset((a, b)) not in seen:
+            limbs.append((a, b))
+            seen |= {frozenset((a, b)), frozenset((int(other[a]), int(other[b])))}
+    return limbs

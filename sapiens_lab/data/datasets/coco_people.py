@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks import boxes as box_checks
 from sapiens_lab.data.checks import keypoints
+from sapiens_lab.data.checks.annotations import Annotations
 from sapiens_lab.data.checks.finding import OnError, settle
 from sapiens_lab.data.checks.json_files import check_twins
+from sapiens_lab.data.checks.sides import check_faces
 from sapiens_lab.data.datasets.coco_points import PointColumns, find_columns
 from sapiens_lab.data.discovery.coco import CocoFile, Wanted
 
@@ -182,7 +184,9 @@ def _without_faults(
         box_checks.check_area(boxes, sizes, name=name),
         keypoints.check_pixels(columns, name=name),
         keypoints.check_collapsed(columns, name=name),
-        keypoints.check_sides(columns, skeleton),
+        check_faces(
+            Annotations(boxes=boxes, points=points, image_index=index, name=name), skeleton
+        ),
         check_twins(keypoints.marks(index, points), name=name),
     ]
     if all(fault is None or fault.severity == "warning" for fault in faults):

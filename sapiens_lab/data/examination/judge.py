@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ import numpy as np
 from sapiens_lab.data.checks import depth, glances, normals, people, presence, sides
 from sapiens_lab.data.checks.finding import Finding, of_rows
 from sapiens_lab.data.checks.maps import Look, check_alignment
+from sapiens_lab.data.datasets.depth_maps import DepthMaps
 from sapiens_lab.data.datasets.map_dataset import MapDataset
 from sapiens_lab.data.datasets.part_masks import find_label_faults
 from sapiens_lab.data.examination.collected import Collected, class_counts
@@ -45,6 +45,7 @@ def judge_both(train: Collected, val: Collected) -> list[Finding]:
             class_counts(looks[1], parts),
             parts,
             num_maps=(len(looks[0]), len(looks[1])),
+            num_samples=(len(train.dataset), len(val.dataset)),
         )
     return [finding for finding in findings if finding is not None]
 
@@ -114,22 +115,19 @@ def _judge_of(found: Collected, name: str) -> Judge:
 def _judge_by_source(found: Collected, looks: Sequence[Look], judge: Judge) -> list[Finding]:
     """Judge all maps together, then those of each folder, camera or video by themselves."""
     findings = [finding for finding in judge(looks) if finding is not None]
-    known = {_kind(finding) for finding in findings}
+    known = {finding.kind for finding in findings}
     paths = found.dataset.image_paths()
     if not paths:
         return findings
     sources = [glances.source_of(str(paths[look.index])) for look in looks]
     groups = glances.groups(sources)
+    if isinstance(found.dataset, DepthMaps) and found.dataset.kind == "metric":
+        findings += depth.check_scale(looks, sources)
     for source, rows in groups.items():
         if len(groups) > 1 and len(rows) >= _NUM_OF_SOURCE:
             findings += [
                 replace(finding, what=f"in {source!r}: {finding.what}")
                 for finding in judge([looks[i] for i in rows])
-                if finding is not None and _kind(finding) not in known
+                if finding is not None and finding.kind not in known
             ]
     return findings
-
-
-def _kind(finding: Finding) -> str:
-    """Return what a finding says, without its numbers."""
-    return re.sub(r"[\d.,%]+", "", finding.what)
