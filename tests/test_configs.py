@@ -42,12 +42,30 @@ OPTIONS = sorted(
 )
 
 
+# What a command decides for experiment=finetune/... by the data.
+DECIDED = (
+    "image_size=[64,48]", "weights=null", "skeleton=coco17", "parts=goliath28", "recipe=small",
+    "data.batch_size=4", "optimizer.lr=1e-3", "optimizer.layer_decay=null", "trainer.max_epochs=8",
+    "trainer.check_val_every_n_epoch=1", "trainer.accumulate_grad_batches=1",
+)  # fmt: skip
+
+
+def completed(words: tuple[str, ...]) -> list[str]:
+    """Return overrides of which none is left open; what is given wins."""
+    if not any(word.startswith("experiment=finetune/") for word in words):
+        return list(words)
+    given = {word.split("=")[0] for word in words}
+    if "debug" in given:
+        given |= {"trainer.max_epochs", "trainer.check_val_every_n_epoch"}
+    return [*(word for word in DECIDED if word.split("=")[0] not in given), *words]
+
+
 @contextmanager
 def composed(*words: str) -> Iterator[DictConfig]:
     """Compose as a command does, and let interpolations ask what only a command knows."""
     register_resolvers()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("config", overrides=list(words), return_hydra_config=True)
+        config = compose("config", overrides=completed(words), return_hydra_config=True)
         config.hydra.runtime.output_dir = "run"
         HydraConfig.instance().set_config(config)
         with open_dict(config):

@@ -26,8 +26,9 @@ from hydra.errors import ConfigCompositionException, HydraException, OverridePar
 from omegaconf import DictConfig, OmegaConf
 
 from sapiens_lab.commands.build import run_folder, typed_overrides
-from sapiens_lab.commands.claim import own_folder, release
+from sapiens_lab.commands.claim import is_main_process, own_folder, release
 from sapiens_lab.commands.errors import reported
+from sapiens_lab.commands.finetune.decided import remember
 from sapiens_lab.commands.overrides import quoting, suggestions, trust
 from sapiens_lab.commands.overrides.accepting import accept_argument
 from sapiens_lab.commands.overrides.checking import check_config
@@ -167,7 +168,7 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
     if command is Command.EVALUATE:  # first, so that a folder which the user names wins
         others = [f"hydra.run.dir={_EVALUATE_FOLDER}", *others]
     if checkpoint is None:
-        return [*options, *others]
+        return [*options, *_decided(others, arguments)]
     run = checkpoint.parent.parent
     if command is Command.TRAIN and (run / runs.OVERRIDES_FILE).is_file():
         others = [*others, quoting.assignment("hydra.run.dir", run)]
@@ -182,6 +183,29 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         runs.check_state(checkpoint)  # after its overrides: whose run it is matters first
     words = runs.merge_overrides(recorded, others)
     return [*options, *words, quoting.assignment(command.value, checkpoint)]
+
+
+def _decided(words: Sequence[str], arguments: Any) -> list[str]:
+    """Decide what ``experiment=finetune/...`` leaves open."""
+    remember([])
+    if not (is_main_process() and _may_have_recipe(words, arguments)):
+        return list(words)  # other processes are given all words
+    from sapiens_lab.commands.finetune.choosing import complete
+
+    searched = [Path(arguments.config_dir)] if arguments.config_dir else []
+    name = arguments.config_name or "config"
+    return complete(words, lambda given: compose_config(single_choices(given), name, searched))
+
+
+def _may_have_recipe(words: Sequence[str], arguments: Any) -> bool:
+    """Tell without composing, which takes time, whether something may be left open."""
+    chosen = {runs.override_key(word): word.split("=", 1)[-1] for word in words}
+    if "recipe" in chosen:
+        return True
+    shipped = config_folder() / "experiment" / f"{chosen.get('experiment')}.yaml"
+    if shipped.is_file():
+        return "override /recipe:" in shipped.read_text()
+    return "experiment" in chosen and bool(arguments.config_dir)
 
 
 def _in_one_process(recorded: Sequence[str], typed: Sequence[str]) -> list[str]:
@@ -202,7 +226,7 @@ def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) 
     searched = [Path(arguments.config_dir)] if arguments.config_dir else []
     config = compose_config(single_choices(typed), arguments.config_name or "config", searched)
     value = config[command.value]
-    if command is Command.EVALUATE and value is None and config.weights is not None:
+    if command is Command.EVALUATE and value is None and config.weights not in (None, "auto"):
         return None
     if value not in (None, "auto"):  # an experiment of the user's names it
         return runs.existing_checkpoint(command.value, Path(value))

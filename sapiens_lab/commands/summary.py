@@ -9,6 +9,7 @@ from typing import Any
 import click
 from omegaconf import DictConfig, OmegaConf
 
+from sapiens_lab.commands.finetune.decided import decided_words
 from sapiens_lab.training.runs import override_key
 
 _WIDTH = 100
@@ -35,13 +36,19 @@ def print_summary(config: DictConfig, hydra: DictConfig) -> None:
     """
     experiment = hydra.runtime.choices.get("experiment")
     folders = [Path(s.path) for s in hydra.runtime.config_sources if s.schema == "file"]
-    overrides = [str(word) for word in hydra.overrides.task]
-    for line in summary(config, experiment, folders, overrides):
+    decided = decided_words()  # printed already, with their reasons
+    overrides = [str(word) for word in hydra.overrides.task if str(word) not in decided]
+    for line in summary(config, experiment, folders, overrides, choices=hydra.runtime.choices):
         click.echo(line)
 
 
 def summary(
-    config: DictConfig, experiment: str | None, folders: Sequence[Path], overrides: Sequence[str]
+    config: DictConfig,
+    experiment: str | None,
+    folders: Sequence[Path],
+    overrides: Sequence[str],
+    *,
+    choices: Mapping[str, str],
 ) -> list[str]:
     """Return the lines of :func:`print_summary`."""
     lines = [f"{'experiment':<{len(_INDENT)}}{experiment}"]
@@ -50,11 +57,12 @@ def summary(
     if file is not None:
         content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
         assert isinstance(content, dict)
-        choices = _choices(content.pop("defaults", []))
+        groups = _groups(content.pop("defaults", []))
         values = [
             f"{key}={_effective(config, key)}" for key in _leaves(content) if key not in typed
         ]
-        lines += _wrapped("its choices", [word for word in choices if _key(word) not in typed])
+        chosen = [f"{group}={choices.get(group)}" for group in groups if group not in typed]
+        lines += _wrapped("its choices", chosen)
         lines += _wrapped("its values", values)
     others = [word for word in overrides if override_key(word) != "experiment"]
     lines += _wrapped("your values", others)
@@ -62,18 +70,14 @@ def summary(
     return lines
 
 
-def _choices(defaults: Sequence[Any]) -> list[str]:
-    """Return ``group=option`` for every ``override /group: option`` of a defaults list."""
+def _groups(defaults: Sequence[Any]) -> list[str]:
+    """Return the config groups for which a defaults list has ``override /group: option``."""
     return [
-        f"{str(key).removeprefix('override ').lstrip('/')}={option}"
+        str(key).removeprefix("override ").lstrip("/")
         for entry in defaults
         if isinstance(entry, Mapping)
-        for key, option in entry.items()
+        for key in entry
     ]
-
-
-def _key(word: str) -> str:
-    return word.split("=", 1)[0]
 
 
 def _leaves(node: Any, prefix: str = "") -> list[str]:

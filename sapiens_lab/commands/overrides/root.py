@@ -54,5 +54,6 @@ class Root:
     logger: Mapping[str, Node | None] | None
     view: Node | None
     log_metrics: list[str]
+    recipe: Any = None
     head: Any = None
     tasks: Any = None

@@ -69,7 +69,7 @@ class CocoParts(MapDataset):
         val_fraction: Within | None = 0.1,
         on_error: OnError = "raise",
     ) -> None:
-        file = coco.find_annotations(root, split, _WANTED, given=annotation_file)
+        file = coco.find_annotations(root, split, WANTED, given=annotation_file)
         check_file(file)
         _check_regions(file, on_error)
         self.annotation_file = file.path
@@ -170,7 +170,7 @@ def _find_fault(content: dict[str, Any]) -> str:
     return "its annotations have no segmentation"
 
 
-_WANTED = coco.Wanted(
+WANTED = coco.Wanted(
     what="segmentations",
     find_fault=_find_fault,
     keys=("images", "annotations", "categories"),

@@ -52,12 +52,29 @@ def wanted_people(skeleton: Skeleton) -> Wanted:
         what=f"the {count} keypoints of {skeleton.name!r}",
         find_fault=find_fault,
         keys=("images", "annotations"),
-        rank=lambda name: (
-            not any(word in name for word in _WORDS),
-            ("wholebody" in name) != (count == 133),
-        ),
+        rank=lambda name: _rank(name, is_whole_body=count == 133),
         remedy=", or the keypoint set with skeleton=FILE (the annotation file itself will do)",
     )
+
+
+def any_people() -> Wanted:
+    """Return what an annotation file must hold: people with keypoints, however many."""
+
+    def find_fault(content: dict[str, Any]) -> str:
+        has_some = any(a.get("keypoints") for a in content["annotations"])
+        return "" if has_some else "its annotations have no keypoints"
+
+    return Wanted(
+        what="keypoints",
+        find_fault=find_fault,
+        keys=("images", "annotations"),
+        rank=lambda name: _rank(name, is_whole_body=False),
+        remedy="",
+    )
+
+
+def _rank(name: str, *, is_whole_body: bool) -> tuple[bool, bool]:
+    return not any(word in name for word in _WORDS), ("wholebody" in name) != is_whole_body
 
 
 def read_people(

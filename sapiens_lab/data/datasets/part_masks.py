@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from sapiens_lab.ranges import Within
 log = logging.getLogger(__name__)
 
 Layout = Literal["folders", "lip", "cihp", "face_synthetics"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 # Names of the folders of images and of labels (sapiens_v1, 6.2, and the archives themselves).
 _FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -70,19 +71,15 @@ class PartMasks(MapDataset):
         on_error: OnError = "raise",
     ) -> None:
         self.parts = Parts.load(parts)
-        if layout == "face_synthetics":
-            files = _find_faces(root, split, val_fraction, on_error)
-        elif layout in _FOLDERS:
-            more, names = _FOLDERS[layout]
-            labels = folders.Kind(
-                name="label", folders=names, suffixes=LABEL_SUFFIXES, given=label_dir
-            )
-            kinds = folders.images(image_dir, *more), labels
-            files = folders.find_files(
-                root, split, kinds, val_fraction=val_fraction, on_error=on_error
-            )
-        else:
-            raise ValueError(f"layout={layout!r}; choose from {[*_FOLDERS, 'face_synthetics']}")
+        files = find_label_files(
+            root,
+            split,
+            layout=layout,
+            image_dir=image_dir,
+            label_dir=label_dir,
+            val_fraction=val_fraction,
+            on_error=on_error,
+        )
         super().__init__(files, on_error=on_error)
         self._labels = files["label"]
         if self._is_binary():
@@ -147,6 +144,32 @@ class PartMasks(MapDataset):
 
     def _read_ids(self, index: int) -> NDArray[np.uint8]:
         return class_ids(read_labels(self._labels[index]), self.parts, self._labels[index])
+
+
+def find_label_files(
+    root: str | Path,
+    split: Split,
+    *,
+    layout: Layout,
+    image_dir: str | None,
+    label_dir: str | None,
+    val_fraction: float | None,
+    on_error: OnError,
+) -> dict[str, list[Path]]:
+    """Return the files of ``image`` and ``label`` in a layout; for the arguments see ``PartMasks``.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty.
+        ValueError: names do not match, or there is no such layout.
+    """
+    if layout == "face_synthetics":
+        return _find_faces(root, split, val_fraction, on_error)
+    if layout not in _FOLDERS:
+        raise ValueError(f"layout={layout!r}; choose from {[*LAYOUTS]}")
+    more, names = _FOLDERS[layout]
+    labels = folders.Kind(name="label", folders=names, suffixes=LABEL_SUFFIXES, given=label_dir)
+    kinds = folders.images(image_dir, *more), labels
+    return folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
 
 
 def find_label_faults(looks: Sequence[Look], parts: Parts) -> list[Finding | None]:

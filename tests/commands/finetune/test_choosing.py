@@ -1,0 +1,357 @@
+"""``experiment=finetune/...``: what the folder and the number of samples decide."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from omegaconf import DictConfig
+from PIL import Image
+
+from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.commands import hydra_app
+from sapiens_lab.commands.finetune import choosing, length, start
+from sapiens_lab.commands.finetune.decided import decided_words
+from sapiens_lab.commands.finetune.device import Device
+from sapiens_lab.commands.finetune.folder import look
+from sapiens_lab.commands.finetune.request import Request
+from sapiens_lab.commands.finetune.samples import Samples
+from sapiens_lab.commands.resolvers import register_resolvers
+from sapiens_lab.models.heads import DeconvHead
+from sapiens_lab.models.sapiens import Sapiens
+from sapiens_lab.models.vit import Size, vit
+from sapiens_lab.weights.model import save_model
+from tests.command import Commands, status
+from tests.data.checks import worlds
+from tests.weights.test_load import made
+
+
+@pytest.fixture(autouse=True)
+def ready(commands: Commands) -> None:
+    """An empty working folder, and what interpolations ask."""
+    register_resolvers()
+
+
+@lru_cache
+def compose_once(words: tuple[str, ...]) -> DictConfig:
+    return hydra_app._compose(words, "config", [])
+
+
+def compose(words: Sequence[str]) -> DictConfig:
+    return compose_once(tuple(words))
+
+
+def decided(*words: str) -> dict[str, str]:
+    """Return what is decided, by key."""
+    choosing.complete(words, compose)
+    return dict(word.split("=", 1) for word in decided_words())
+
+
+def numbered_keypoints(root: Path) -> None:
+    """Write people of whom four points of one's own are labeled."""
+    worlds.write_people(root)
+    content = json.loads((root / "annotations.json").read_text())
+    content["categories"][0]["keypoints"] = ["tip", "left_fin", "right_fin", "tail"]
+    for person in content["annotations"]:
+        person["keypoints"] = person["keypoints"][:12]
+    (root / "annotations.json").write_text(json.dumps(content))
+
+
+# ---- keypoints -----------------------------------------------------------------------------------
+
+
+def test_keypoints_of_ones_own_come_from_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    numbered_keypoints(Path("fish"))
+    found = decided("experiment=finetune/pose", "data.root=fish", "trainer=cpu")
+    assert found["skeleton"] == "'fish/annotations.json'"
+    assert found["recipe"] == "tiny"
+    # 10 people in 10 images, one of which validates: 9 samples, batches of the recipe's 8.
+    assert found["data.batch_size"] == "8"
+    assert found["trainer.max_epochs"] == "600"
+    assert found["trainer.check_val_every_n_epoch"] == "75"
+    assert found["optimizer.lr"] == "0.00106"  # 1.5e-3 * sqrt(8 / 16)
+    assert found["optimizer.layer_decay"] == "null"
+    assert found["weights"] == "null"
+    assert found["backbone"] == "tiny"
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) <= 10
+    assert (
+        "4 points of annotations.json: tip, left_fin, right_fin, tail; 1 left/right pairs" in said
+    )
+    assert "no split is given, so 0.1 of the images validate" in said
+
+
+def test_a_shipped_skeleton_is_recognized() -> None:
+    worlds.write_people(Path("people"))
+    found = decided("experiment=finetune/pose", "data.root=people", "trainer=cpu")
+    assert found["skeleton"] == "'coco17'"
+
+
+def test_the_user_wins(capsys: pytest.CaptureFixture[str]) -> None:
+    worlds.write_people(Path("people"))
+    words = ["optimizer.lr=1e-2", "data.batch_size=3", "trainer.max_epochs=7", "backbone=small"]
+    request = Request.of(["experiment=finetune/pose", "data.root=people", *words], compose)
+    whole = choosing.complete(request.typed, compose)
+    config = compose(whole)
+    assert (config.optimizer.lr, config.data.batch_size, config.trainer.max_epochs) == (0.01, 3, 7)
+    assert config.hydra.runtime.choices.backbone == "small"
+    assert whole[-len(request.typed) :] == list(request.typed)
+    assert config.trainer.accumulate_grad_batches == 3, "8 wanted, 3 at once"
+    assert "0.01, as you say" in capsys.readouterr().out
+
+
+# ---- classes -------------------------------------------------------------------------------------
+
+
+def write_masks(root: Path, masks: Sequence[np.ndarray], palette: list[int] | None = None) -> None:
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for i, values in enumerate(masks):
+        mask, _ = worlds.body(i)
+        Image.fromarray(worlds.image_of(i, mask)).save(root / f"images/m{i}.png")
+        image = Image.fromarray(values.astype(np.uint8))
+        if palette is not None:
+            image.putpalette(palette)
+        image.save(root / f"masks/m{i}.png")
+
+
+def classes(*words: str) -> Parts:
+    request = Request.of(["experiment=finetune/segmentation", "trainer=cpu", *words], compose)
+    [_, found] = look(request)
+    return Parts.load(found.words[0].removeprefix("parts=").strip("'"))
+
+
+def test_classes_are_the_ids_that_masks_hold() -> None:
+    write_masks(Path("own"), [worlds.labels_of(i) for i in range(4)], [0, 0, 0, 9, 9, 9] * 8)
+    assert classes("data.root=own").classes == ("background", "class_1", "class_2", "class_3")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("classes.txt", "background\nlegs\nshirt\nhead\n", ("background", "legs", "shirt", "head")),
+        ("classes.txt", "legs\nshirt\nhead\n", ("background", "legs", "shirt", "head")),
+        ("classes.txt", "0: none\n3: head\n", ("none", "class_1", "class_2", "head")),
+        ("_classes.csv", "Pixel Value, Class\n0, none\n1, legs\n2, shirt\n3, head\n",
+         ("none", "legs", "shirt", "head")),
+        ("data.yaml", "nc: 3\nnames: [legs, shirt, head]\n",
+         ("background", "legs", "shirt", "head")),
+        ("mine.yaml", "classes: [a, b, c, d]\n", ("a", "b", "c", "d")),
+    ],
+)  # fmt: skip
+def test_a_legend_names_the_classes(name: str, text: str, expected: tuple[str, ...]) -> None:
+    write_masks(Path("own"), [worlds.labels_of(i) for i in range(3)])
+    Path("own", name).write_text(text)
+    assert classes("data.root=own").classes == expected
+
+
+def test_painted_masks_and_cvats_colors() -> None:
+    colors = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]])
+    write_masks(Path("own"), [colors[worlds.labels_of(i)] for i in range(3)])
+    own = classes("data.root=own")
+    assert own.classes == ("background", "color_0000ff", "color_00ff00", "color_ff0000")
+    Path("own/labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\nlegs:255,0,0::\nshirt:0,255,0::\n"
+        "head:0,0,255::\n"
+    )
+    own = classes("data.root=own")
+    assert own.classes == ("background", "legs", "shirt", "head")
+    assert own.colors.tolist() == colors.tolist()
+
+
+def test_masks_of_few_large_values_are_merged() -> None:
+    values = np.array([0, 255])
+    write_masks(Path("own"), [values[np.minimum(worlds.labels_of(i), 1)] for i in range(3)])
+    own = classes("data.root=own")
+    assert own.classes == ("background", "foreground")
+    assert own.lookup[255] == 1
+    values = np.array([0, 80, 160, 240])
+    write_masks(Path("gray"), [values[worlds.labels_of(i)] for i in range(3)])
+    own = classes("data.root=gray")
+    assert own.classes == ("background", "class_80", "class_160", "class_240")
+    assert own.lookup[[0, 80, 160, 240]].tolist() == [0, 1, 2, 3]
+
+
+def test_images_in_place_of_masks_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    write_masks(Path("own"), [rng.integers(0, 255, (*worlds.SIZE, 3)) for _ in range(2)])
+    with pytest.raises(ValueError, match="more than 64 colors"):
+        classes("data.root=own")
+
+
+def test_polygons_bring_their_categories() -> None:
+    worlds.write_regions(Path("regions"))
+    found = decided("experiment=finetune/segmentation", "data.root=regions", "trainer=cpu")
+    assert found["data"] == "coco_parts"
+    assert found["parts"] == "'regions/annotations.json'"
+    assert found["task.loss.class_weights"] == "auto"
+
+
+def test_weights_in_a_class_list_are_kept() -> None:
+    write_masks(Path("weighted"), [worlds.labels_of(i) for i in range(3)])
+    Path("weighted/mine.yaml").write_text("classes: [a, {name: b, weight: 3}, c, d]\n")
+    found = decided("experiment=finetune/segmentation", "data.root=weighted", "trainer=cpu")
+    assert "task.loss.class_weights" not in found
+
+
+# ---- size ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "recipe", "steps", "epochs", "interval"),
+    [
+        (199, "tiny", 24, 30, 3),
+        (504, "small", 31, 33, 4),  # 1000 / 31
+        (5000, "small", 312, 20, 2),
+        (20_000, "large", 312, 321, 40),
+    ],
+)
+def test_the_number_of_samples_chooses_the_recipe(
+    number: int, recipe: str, steps: int, epochs: int, interval: int
+) -> None:
+    words = ["experiment=finetune/depth", "data.root=.", "trainer=cpu", "image_size=[64,48]",
+             "weights=null", "backbone=tiny"]  # fmt: skip
+    request = Request.of(words, compose)
+    many = Samples(num_train=number, num_val=9, text="")
+    found = length.choose_recipe(request, many)
+    assert f"recipe={recipe}" in found[0].words
+    request = request.with_decisions(found)
+    planned, _ = length.plan(request, many)
+    assert f"trainer.max_epochs={epochs}" in planned.words
+    assert f"trainer.check_val_every_n_epoch={interval}" in planned.words
+    assert f"{epochs} epochs of {steps} steps" in planned.text
+
+
+def test_a_gpu_holds_what_its_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plan_for(gib: float, *words: str) -> tuple[dict[str, str], str]:
+        device = Device(is_gpu=True, free_gib=gib)
+        monkeypatch.setattr(length, "find_device", lambda _: device)
+        monkeypatch.setattr(start, "find_device", lambda _: device)
+        given = ["experiment=finetune/depth", "data.root=.", *words]
+        request = Request.of(given, compose)
+        begun = start.choose_start(request)
+        request = request.with_decisions(begun)
+        many = Samples(num_train=3000, num_val=9, text="")
+        recipe = length.choose_recipe(request, many)
+        planned = length.plan(request.with_decisions(recipe), many)
+        all_words = [word for d in [*begun, *recipe, *planned] for word in d.words]
+        return dict(w.split("=", 1) for w in all_words), begun[1].text
+
+    released = "weights=sapiens-pretrain-0.3b"
+    large, text = plan_for(80, released)
+    assert large["backbone"] == "sapiens_0.3b"
+    assert large["image_size"] == "[1024,768]"
+    assert "image_size=[512,384] costs a quarter" in text
+    middle, _ = plan_for(24, released)
+    assert middle["image_size"] == "[512,384]"
+    for found in (large, middle):
+        size, times = int(found["data.batch_size"]), int(found["trainer.accumulate_grad_batches"])
+        assert 12 <= size * times <= 20, "the recipe's 16, as nearly as batches go"
+        assert found["optimizer.layer_decay"] == "0.85"
+    assert plan_for(80)[0]["backbone"] == "small"
+
+
+def test_few_samples_leave_a_large_encoder_to_lora() -> None:
+    words = ["experiment=finetune/normal", "data.root=.", "trainer=cpu", "image_size=[64,48]",
+             "weights=sapiens-pretrain-0.3b"]  # fmt: skip
+    request = Request.of(words, compose)
+    request = request.with_decisions(start.choose_start(request))
+    [few] = length.choose_recipe(request, Samples(num_train=60, num_val=6, text=""))
+    assert few.words == ("recipe=tiny", "tune=lora")
+
+
+# ---- weights -------------------------------------------------------------------------------------
+
+
+def export(folder: Path, names: list[str], *, size: Size = "tiny", seed: int = 0) -> Path:
+    """Write what a run on rendered people leaves."""
+    torch.manual_seed(seed)
+    backbone = vit(size, image_size=(128, 96))
+    head = partial(
+        DeconvHead, out_channels=len(names), deconv_channels=[8, 8], conv_channels=[8, 8]
+    )
+    task = {"name": "pose", "meaning": {"skeleton": names}}
+    return save_model(Sapiens(backbone, head), folder / "export", task=task)
+
+
+def test_the_newest_run_on_rendered_people_is_started_from() -> None:
+    numbered_keypoints(Path("fish"))
+    runs = Path("outputs/pose/synthetic")
+    old, new = (export(runs / day, ["nose", "tail"]) for day in ("1", "2"))
+    os.utime(old / "config.json", (1, 1))
+    words = ("experiment=finetune/pose", "data.root=fish", "trainer=cpu")
+    found = decided(*words)
+    assert found["weights"] == f"'{new}'"
+    assert found["backbone"] == "tiny"
+    assert found["image_size"] == "[128,96]"
+    assert found["head.deconv_channels"] == "[8,8]"
+    assert found["head_init"] == "by_name", "the tail has its row already"
+    assert found["optimizer.layer_decay"] == "0.85"
+    assert found["optimizer.lr"] == "0.000354"  # 5e-4 * sqrt(8 / 16)
+    (new / "config.json").write_text("{")
+    assert decided(*words)["weights"] == f"'{old}'", "a damaged export is passed over"
+    assert "weights" not in decided(*words, "weights=null")
+
+
+def test_weights_that_the_user_names_bring_their_encoder() -> None:
+    numbered_keypoints(Path("fish"))
+    folder = export(Path("mine"), ["a", "b"], size="light")
+    words = ("experiment=finetune/pose", "data.root=fish", "trainer=cpu", f"weights={folder}")
+    found = decided(*words)
+    assert found["backbone"] == "light"
+    assert "head_init" not in found, "no name is shared"
+    save_model(made(), Path("odd"), task={"name": "pose"})
+    with pytest.raises(ValueError, match="no option of backbone= builds"):
+        decided(*words[:-1], "weights=odd")
+
+
+# ---- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["pose", "segmentation", "depth", "normal"])
+def test_a_folder_of_other_things_is_refused(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    worlds.write_images(Path("holiday"))
+    assert status("train", f"experiment=finetune/{task}", "data.root=holiday") == 1
+    said = capsys.readouterr().err
+    assert "holiday" in said
+    assert "Traceback" not in said
+    assert not Path("outputs").exists()
+
+
+def test_no_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("train", "experiment=finetune/pose") == 1
+    assert "data.root has no value: add `data.root=FOLDER`" in capsys.readouterr().err
+    assert status("train", "experiment=finetune/pose", "data.root=nowhere") == 1
+    assert "data.root=nowhere is not a folder" in capsys.readouterr().err
+    worlds.write_people(Path("people"))
+    words = ("experiment=finetune/pose", "data.root=people", "recipe.steps=-3")
+    assert status("train", *words) == 1
+    assert "recipe.steps=-3: must be a number above zero" in capsys.readouterr().err
+
+
+def test_a_run_is_evaluated_by_what_it_recorded(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole command line, with as little as makes it quick."""
+    numbered_keypoints(Path("fish"))
+    words = ("image_size=[64,48]", "trainer.max_epochs=2", "data.num_workers=0")
+    commands.train("experiment=finetune/pose", "data.root=fish", "trainer=cpu", *words, tiny=False)
+    [run] = commands.runs("finetune/pose")
+    recorded = yaml.safe_load((run / "overrides.yaml").read_text())
+    assert "skeleton='fish/annotations.json'" in recorded
+    assert "optimizer.lr=0.00106" in recorded
+    said = capsys.readouterr().out
+    assert "recipe       tiny: 9 training samples" in said
+    shown = said[said.index("your values") : said.index("(print_config=true")]
+    assert "optimizer.lr" not in shown
+    assert "image_size=[64,48]" in shown
+    commands.evaluate("experiment=finetune/pose")
+    said = capsys.readouterr().out
+    assert "recipe  " not in said, "nothing is looked at again"
