@@ -129,8 +129,10 @@ def test_a_folder_a_device_and_a_file_in_place_of_a_folder_are_named(tmp_path: P
 
 
 def test_an_error_about_another_file_stays_itself(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), atomic.replacing(tmp_path / "x"):
+    with pytest.raises(PermissionError) as raised, atomic.replacing(tmp_path / "x"):
         raise PermissionError(errno.EACCES, "no", "/another/source.jpg")
+    assert raised.value.filename == "/another/source.jpg"
+    assert names(tmp_path) == []
 
 
 def test_one_of_several_creates(tmp_path: Path) -> None:
@@ -146,7 +148,11 @@ def test_creating_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.EPERM, "no links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    test_one_of_several_creates(tmp_path)
+    atomic.create(tmp_path / "x", b"first")
+    with pytest.raises(FileExistsError):
+        atomic.create(tmp_path / "x", b"second")
+    assert (tmp_path / "x").read_bytes() == b"first"
+    assert names(tmp_path) == ["x"]
 
 
 def test_appending_adds_whole_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

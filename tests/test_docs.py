@@ -6,6 +6,8 @@ are composed, the others run, at a small size; what needs the network is only pa
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import re
 import shlex
@@ -29,7 +31,7 @@ from sapiens_lab.commands.main import sapiens
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.vit import ViT
 from sapiens_lab.weights.model import load_model, save_model
-from tests.command import run
+from tests.command import status
 from tests.conftest import ROOT
 from tests.data.conversion.test_sigmas import coco
 from tests.data.importers import sources
@@ -97,8 +99,8 @@ def filled(text: str) -> str:
     return text
 
 
-def check(*overrides: str) -> None:
-    """Compose as a command does, and resolve; an override without a value must name a key.
+def check(*overrides: str) -> Any:
+    """Return the config that a command composes; an override without a value must name a key.
 
     The datasets must know every argument that they are given.
 
@@ -121,6 +123,7 @@ def check(*overrides: str) -> None:
         value: Any = node
         for part in key.split("."):
             value = value[part]
+    return node
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +180,7 @@ def test_documented_runs_compose(
 ) -> None:
     monkeypatch.chdir(world)
     overrides = shlex.split(filled(command.text))[2:]
-    check(*overrides)
+    assert check(*overrides)["data"]["train"]["_target_"]
 
 
 @pytest.mark.parametrize("setting", settings(), ids=lambda s: f"{s.where}: {s.text}")
@@ -231,11 +234,12 @@ def test_documented_commands_run(
     text = filled(command.text)
     if any(text.startswith(start) for start in PARSED):
         subcommand, arguments = find_command(shlex.split(text)[1:])
-        subcommand.make_context(str(subcommand.name), arguments)
+        context = subcommand.make_context(str(subcommand.name), arguments)
+        assert context.params or not arguments
         return
     for pattern, replacement in SMALLER:
         text = re.sub(pattern, replacement, text)
-    run(*shlex.split(text)[1:])
+    assert status(*shlex.split(text)[1:]) == 0
 
 
 def test_commands_in_the_prose_exist() -> None:
@@ -267,10 +271,17 @@ def test_the_snippet_of_the_readme_runs(world: Path, monkeypatch: pytest.MonkeyP
     assert [tuple(m.shape) for m in names["maps"]] == [(2, 16, 4, 3)] * 3
 
 
-def test_snippets_of_other_pages_are_valid_python() -> None:
+def test_snippets_of_other_pages_are_python_that_imports_what_exists() -> None:
+    num_names = 0
     for page in PAGES:
         for block in code_blocks(page, "python"):
-            compile(block, page.name, "exec")
+            for node in ast.walk(ast.parse(block, page.name)):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sapiens"):
+                    module = importlib.import_module(str(node.module))
+                    for alias in node.names:
+                        assert getattr(module, alias.name) is not None, f"{page.name}: {alias.name}"
+                        num_names += 1
+    assert num_names
 
 
 def test_documented_lists_of_keypoints_and_classes_load(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ class Description:
     origin: str | None = None  # the weights from which training started
     license: str | None = None  # of those weights; it stays with everything made from them
     export_id: str | None = None  # the same in both files of an export
+    crc32: int | None = None  # of an export's file of tensors
 
     @property
     def task_name(self) -> str:

@@ -22,7 +22,7 @@ from sapiens_lab.models.lora import merge_lora
 from sapiens_lab.weights.description import KEY, Description
 from sapiens_lab.weights.families import FamilyFile, Hints, Release, State, families
 from sapiens_lab.weights.hub import locate
-from sapiens_lab.weights.reading import Stub, read_content
+from sapiens_lab.weights.reading import Stub, file_crc, read_content
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +135,11 @@ def _description(content: Any, path: Path) -> Description | None:
         found = Description.from_json(config) if config.is_file() else None
         if found is not None and found.export_id is not None:
             _check_same_export(path, found.export_id)
+        if found is not None and found.crc32 is not None and file_crc(path) != found.crc32:
+            raise ValueError(
+                f"{path} is damaged: its checksum is not the one in {CONFIG}. Copy it or export it "
+                f"again; if you changed it on purpose, set 'crc32' in {CONFIG} to null"
+            )
         return found
     return Description.from_dict(content.get(KEY), path) if isinstance(content, Mapping) else None
 

@@ -21,6 +21,7 @@ from sapiens_lab.weights.description import Description
 from sapiens_lab.weights.families import Hints
 from sapiens_lab.weights.files import CONFIG, EXPORT_ID, TENSORS, Weights, read_weights
 from sapiens_lab.weights.load import load_weights
+from sapiens_lab.weights.reading import file_crc
 
 TaskName = Literal["pretrain", "pose", "segmentation", "depth", "normal", "multitask"]
 
@@ -166,6 +167,7 @@ def save_model(
     num_bytes = sum(tensor.nbytes for tensor in tensors.values())
     with atomic.replacing(folder / TENSORS, expected_bytes=num_bytes) as file:
         save_file(tensors, file.name, metadata=facts)
+        description = replace(description, crc32=file_crc(Path(file.name)))
     atomic.write_text(folder / CONFIG, json.dumps(description.to_dict(), indent=2) + "\n")
     return folder
 

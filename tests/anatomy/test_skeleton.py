@@ -13,6 +13,7 @@ import yaml
 
 from sapiens_lab.anatomy import sides
 from sapiens_lab.anatomy.skeleton import DEFAULT_SIGMA, Skeleton
+from sapiens_lab.anatomy.yaml_files import read_yaml
 
 SHIPPED = {"coco17": (17, 8), "wholebody133": (133, 61), "goliath308": (308, 146)}
 METADATA = {
@@ -135,9 +136,33 @@ def test_what_is_wrong_is_said_with_the_file(
     assert "mine.yaml" in str(caught.value)
 
 
+def _laughs(*, levels: int) -> str:
+    """Return a list of two lists of two lists, ..., each two of them one."""
+    lines = [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, levels + 1)]
+    return "a0: &a0 [x, x]\n" + "".join(lines)
+
+
+def test_aliases_of_a_yaml_are_followed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("x: &a [p, q, r]\ny: &b {c: *a}\nz: *b\nkeypoints: *a\n")
+    assert read_yaml(path) == {
+        "x": ["p", "q", "r"],
+        "y": {"c": ["p", "q", "r"]},
+        "z": {"c": ["p", "q", "r"]},
+        "keypoints": ["p", "q", "r"],
+    }
+
+
 def test_files_that_are_neither_yaml_nor_coco_are_named(tmp_path: Path) -> None:
     for name, text, message in (
         ("a.yaml", "keypoints: [a\n", r"a\.yaml is not valid YAML"),
+        (
+            "c.yaml",
+            "keypoints: &a [*a]\n",
+            r"c\.yaml is not valid YAML: the value of &a holds",
+        ),
+        ("d.yaml", "&a\nkeypoints: {b: [*a]}\n", r"the value of &a holds itself(.|\n)*line 2"),
+        ("e.yaml", _laughs(levels=20), r"e\.yaml is not valid YAML: there are more than 1000000"),
         ("a.json", "{", r"a\.json is not valid JSON.*line 1"),
         ("b.json", "[]", r"b\.json: none of its 0 categories names keypoints"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections import OrderedDict
 from pathlib import Path
@@ -123,6 +124,26 @@ def test_two_files_of_different_exports_are_refused(
     with pytest.raises(ValueError, match=r"config\.json were not written together"):
         load_model(folder)
     load_model(save_model(model(), folder, task={"name": "pose"}))
+
+
+def test_a_flipped_bit_of_an_export_is_refused(tmp_path: Path) -> None:
+    folder = save_model(made(), tmp_path, task={"name": "pose"})
+    file, config = folder / "model.safetensors", folder / "config.json"
+    content = file.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    for place in (header + 1, (header + len(content)) // 2, len(content) - 1):
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        file.write_bytes(damaged)
+        for source in (folder, file):
+            with pytest.raises(ValueError, match=r"model\.safetensors is damaged: its checksum"):
+                load_model(source)
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps({**values, "crc32": None}))
+    load_model(folder)
+    file.write_bytes(content)
+    config.write_text(json.dumps(values))
+    load_model(folder)
 
 
 @torch.no_grad()

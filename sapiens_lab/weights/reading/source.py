@@ -7,6 +7,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +21,12 @@ class DamagedError(ValueError):
 
 class RefusedError(ValueError):
     """The file asks for something that is not done; the message says what and why."""
+
+
+def file_crc(path: Path) -> int:
+    """Return the CRC-32 of a file that is not empty."""
+    with path.open("rb") as file:
+        return Region.of_file(file.fileno(), is_mapped=True).crc()
 
 
 @dataclass(frozen=True, slots=True)
