@@ -89,9 +89,23 @@ class _Counts:
               help="none, onnx=FILE, torchvision[=NAME|FILE], ultralytics[=NAME|FILE] or "
               "module.function.")  # fmt: skip
 @click.option("--boxes", type=_Path, help="People from COCO annotations or results.")
-@click.option("--min-score", default=0.3, show_default=True, help="Of a person's box.")
-@click.option("--nms", default=0.65, show_default=True, help="IoU of boxes of one person.")
-@click.option("--min-size", default=0.0, help="Longer side of a box [pixels].")
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Of a person's box.",
+)
+@click.option(
+    "--nms",
+    type=click.FloatRange(0, 1),
+    default=0.65,
+    show_default=True,
+    help="IoU of boxes of one person.",
+)
+@click.option(
+    "--min-size", type=click.FloatRange(0), default=0.0, help="Longer side of a box [pixels]."
+)
 @click.option("--top-k", type=click.IntRange(1), help="People per image at most.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps; by default a GPU where there is one.")
 @click.option("--dtype", type=click.Choice(_DTYPES), default="auto", show_default=True,
@@ -256,7 +270,8 @@ def _reason(error: Exception | None) -> str:
         return error.strerror
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return first.replace("limit_scale=4", "--limit-scale 4")
 
 
 def _report(counts: _Counts, seconds: float, stages: str, places: list[Path]) -> None:

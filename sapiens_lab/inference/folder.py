@@ -72,12 +72,13 @@ class OutputFolder:
         record = self._records.get(frame.key)
         if record is None:
             return False
-        if record["image"] != frame.name:
+        place, *state = _state(frame.name)
+        if record["state"][:1] != [place]:
             raise FileExistsError(
                 f"{frame.name}: {self.root} already holds {frame.key} of {record['image']}; give "
                 "both in one command, or another --out"
             )
-        if record["state"] != _state(frame.name):
+        if record["state"][1:] != state:
             raise FileExistsError(
                 f"{frame.name} has changed since it was predicted; --overwrite predicts it again"
             )
@@ -181,10 +182,11 @@ def image_ids(names: Sequence[str]) -> dict[str, int]:
     return {name: i + 1 for i, name in enumerate(names)}
 
 
-def _state(name: str) -> list[int]:
-    """Return size and time of a file, by which a change shows."""
+def _state(name: str) -> list[str | int]:
+    """Return place, size and time of a file, by which a change shows."""
+    place = str(Path(name).absolute())
     try:
         found = Path(name).stat()
     except OSError:
-        return []
-    return [found.st_size, found.st_mtime_ns]
+        return [place]
+    return [place, found.st_size, found.st_mtime_ns]

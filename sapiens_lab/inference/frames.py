@@ -5,6 +5,7 @@ Videos will be one more source: whatever yields frames can be predicted.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from sapiens_lab.data.images import read_image
+from sapiens_lab.data.images import decode, read_content
 from sapiens_lab.inference.boxes import Boxes
 from sapiens_lab.limits import check_pixels
+
+log = logging.getLogger(__name__)
+
+_said: list[str] = []  # the image of which it was said that it is animated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,24 @@ class Frame:
 
 def file_frame(path: str, key: str, boxes: Boxes | None = None) -> Frame:
     """Return the frame of an image's file."""
-    return Frame(name=path, key=key, read=lambda: read_image(path), boxes=boxes)
+    return Frame(name=path, key=key, read=lambda: _read(path), boxes=boxes)
+
+
+def _read(path: str) -> NDArray[np.uint8]:
+    content = read_content(path)
+    if is_animated(content) and not _said:
+        _said.append(path)
+        log.warning("%s is animated: of such files the first image is taken", path)
+    return decode(content, path)
+
+
+def is_animated(content: bytes) -> bool:
+    """Return whether a GIF, PNG or WebP may hold several images, by its header."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return b"ANIM" in content[12:64]
+    if content[:8] == b"\x89PNG\r\n\x1a\n":
+        return b"acTL" in content[8:512]
+    return content[:4] == b"GIF8" and content.count(b"\x21\xf9\x04") > 1
 
 
 def memory_frame(image: Any, name: str = "image", boxes: Boxes | None = None) -> Frame:

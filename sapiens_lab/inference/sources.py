@@ -32,13 +32,15 @@ def find_frames(sources: Sequence[str | Path], *, listed: Iterable[str] = ()) ->
         FileNotFoundError: a source leads to nothing; says where it looked.
         ValueError: a source is a video, or there is no image among all of them.
     """
+    pairs = [pair for source in sources for pair in _expanded(str(source))]
+    pairs += [(text, Path(text).stem) for line in listed if (text := line.strip())]
     found: dict[str, str] = {}  # path -> key, as long as no other image has it
-    for source in sources:
-        for path, key in _expanded(str(source)):
-            found.setdefault(path, key)
-    for line in listed:
-        if text := line.strip():
-            found.setdefault(text, Path(text).stem)
+    seen: set[str] = set()
+    for path, key in pairs:
+        place = os.path.normpath(Path(path).absolute())  # one image may be named in several ways
+        if place not in seen:
+            seen.add(place)
+            found[path] = key
     if not found:
         raise ValueError("there is no image among the sources")
     return [file_frame(path, key) for path, key in _unique(found).items()]
@@ -95,20 +97,19 @@ def _beside(file: Path, name: str) -> str:
 
 
 def _unique(found: dict[str, str]) -> dict[str, str]:
-    """Let keys that several images have become different: by their folders, then their suffixes.
+    """Let keys that several images have become different: by their suffixes, then their folders.
 
     Names are compared without case: not every disk tells ``A`` from ``a``.
     """
     keys = dict(found)
+    beside = Counter((str(Path(path).parent), key.lower()) for path, key in keys.items())
+    for path, key in found.items():
+        if beside[str(Path(path).parent), key.lower()] > 1:
+            keys[path] = key + Path(path).suffix.replace(".", "_")
     for level in range(1, 12):
-        repeated = _repeated(keys)
-        if not repeated:
-            return keys
-        for path in repeated:
-            parts = Path(path).absolute().with_suffix("").parts[1:]
-            keys[path] = "/".join(parts[-level - 1 :])
-    for path in _repeated(keys):
-        keys[path] += Path(path).suffix.replace(".", "_")
+        for path in _repeated(keys):
+            folders = Path(path).absolute().parts[1:-1]
+            keys[path] = "/".join([*folders[-level:], Path(keys[path]).name])
     for number, path in enumerate(_repeated(keys)):  # only the case of a letter tells them apart
         keys[path] += f"_{number}"
     return keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 
 import lightning as L
@@ -16,6 +17,12 @@ from sapiens_lab.weights.model import save_model
 from sapiens_lab.weights.reading import read_content
 
 log = logging.getLogger(__name__)
+
+_PREDICT = "sapiens predict IMAGES --weights {} --out predictions"
+_USES = {  # the command that shows what a model of the task does
+    **dict.fromkeys(("pose", "segmentation", "depth", "normal", "multitask"), _PREDICT),
+    "pretrain": "sapiens reconstruct {} IMAGE",
+}
 
 
 class Export(Callback):
@@ -59,6 +66,8 @@ class Export(Callback):
             state=state,
         )
         log.info("exported for load_model and weights=: %s", self.folder)
+        if command := _USES.get(description.task_name):
+            log.info("use it: %s", command.format(shlex.quote(_relative(self.folder))))
 
 
 def _best_state(trainer: L.Trainer) -> dict[str, torch.Tensor] | None:
@@ -69,3 +78,11 @@ def _best_state(trainer: L.Trainer) -> dict[str, torch.Tensor] | None:
             state = read_content(Path(path))["state_dict"]
             return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     return None
+
+
+def _relative(path: Path) -> str:
+    """Shorten a path below the working directory, as people paste it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 import torch
 
+from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.models.heads import DeconvHead, MultiHead
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.vit import ViT
 from sapiens_lab.weights.model import save_model
 
 SIZE = (64, 48)
+COCO, GOLIATH = Skeleton.load("coco17"), Parts.load("goliath28")
 CHANNELS = {"pose": 17, "segmentation": 28, "depth": 1, "normal": 3}
 MEANINGS = {
-    "pose": {"meaning": {}, "skeleton": "coco17", "flip_test": False},
-    "segmentation": {"meaning": {}, "parts": "goliath28", "flip_test": False},
+    "pose": {"meaning": {"skeleton": list(COCO.keypoints)}, "skeleton": "coco17"},
+    "segmentation": {"meaning": {"parts": list(GOLIATH.classes)}, "parts": "goliath28"},
     "depth": {"meaning": {"depth": "relative"}},
     "normal": {"meaning": {}},
 }

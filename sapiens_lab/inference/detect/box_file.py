@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def read_boxes(path: Path, *, select: Selection) -> BoxesOfFile:
 
     Annotations name the image of a box by its ``file_name``; results only by its number, which must
     then be the name of the image, as COCO's ``000000000785.jpg`` has it. Of several categories, 1
-    is the person; crowds are left out.
+    is the person; crowds are left out. Boxes that overlap are all kept.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -73,7 +73,8 @@ def read_boxes(path: Path, *, select: Selection) -> BoxesOfFile:
     if not any(found.values()):
         raise ValueError(f"{path} holds no box of a person (category_id 1, bbox: x, y, w, h)")
     boxes = {name: np.array(b, np.float32).reshape(-1, 5) for name, b in found.items()}
-    return BoxesOfFile(path=path, boxes=boxes, select=select)
+    # Annotated people may stand close together, and a detector has left its doubles out.
+    return BoxesOfFile(path=path, boxes=boxes, select=replace(select, nms=1.0))
 
 
 def _is_box(bbox: Any) -> bool:

@@ -12,6 +12,8 @@ from sapiens_lab.inference.results.result import Result
 from sapiens_lab.visualize.image import RGBImage
 from sapiens_lab.visualize.maps import color_depth, depth_bar, depth_span
 
+_NUM_SAMPLED = 2**20  # pixels of which the range is taken
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DepthResult(Result):
@@ -30,7 +32,9 @@ class DepthResult(Result):
 
     def span(self) -> tuple[float, float]:
         """Return the nearest and the farthest depth but for half a percent of the pixels each."""
-        return depth_span(self.depth, self._shown())
+        step = max(1, int((self.depth.size / _NUM_SAMPLED) ** 0.5))
+        depth, shown = self.depth[::step, ::step], self._shown()[::step, ::step]
+        return depth_span(depth, shown) if shown.any() else depth_span(self.depth, self._shown())
 
     def to_numpy(self) -> dict[str, NDArray[Any]]:
         """Return ``depth (H, W)`` float32."""

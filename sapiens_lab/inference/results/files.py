@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -33,6 +34,7 @@ USUAL: dict[str, tuple[Kind, ...]] = {
     "depth": ("image", "json", "depth"),
     "normal": ("image", "json", "normals"),
 }
+_COMPRESSION = 2  # of PNG, 1 to 9: more takes far longer and gains little
 _QUALITY = 92  # of JPEG
 _LEVELS = 65535  # of 16 bits
 _MILLIMETER = 0.001
@@ -118,7 +120,7 @@ def contents(
             "width": results[0].image.shape[1],
         }
         summary |= {result.task: result.to_json() for result in results}
-        yield Path("json", f"{name}.json"), (json.dumps(summary, indent=1) + "\n").encode()
+        yield Path("json", f"{name}.json"), _json(summary)
 
 
 def _of_task(result: Result, kind: Kind, name: str) -> Iterator[tuple[Path, bytes]]:
@@ -178,12 +180,19 @@ def depth_png(result: DepthResult) -> bytes:
     return _png(Image.fromarray(values), {"depth": json.dumps(facts)})
 
 
+def _json(values: Any) -> bytes:
+    """Return values as JSON, a line each; rows of numbers stay in one line."""
+    text = json.dumps(values, indent=1)
+    flat = re.sub(r"\[[\s\d.,eE+-]*\]", lambda match: re.sub(r"\s+", " ", match[0]), text)
+    return (flat.replace("[ ", "[").replace(" ]", "]") + "\n").encode()
+
+
 def _png(image: Image.Image, texts: dict[str, str]) -> bytes:
     info = PngInfo()
     for key, text in texts.items():
         info.add_text(key, text)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=info)
+    image.save(buffer, "PNG", pnginfo=info, compress_level=_COMPRESSION)
     return buffer.getvalue()
 
 
