@@ -10,7 +10,7 @@ from typing import Any, Literal
 import lightning as L
 from torch.utils.data import DataLoader
 
-from sapiens_lab.data.checks.finding import OnError
+from sapiens_lab.data.checks.finding import OnError, settle
 from sapiens_lab.data.dataset import Dataset, DatasetFactory
 from sapiens_lab.data.datasets.split_checks import check_splits
 from sapiens_lab.data.loading import EpochSampler, TransformedDataset
@@ -113,7 +113,9 @@ class DataModule(L.LightningDataModule):
         """Warn, once, of images that are in the training and in the validation set."""
         if not self._are_compared:
             self._are_compared = True
-            check_splits(*(self.dataset(split).image_paths() for split in ("train", "val")))
+            train, val = self.dataset("train"), self.dataset("val")
+            check_splits(train.image_paths(), val.image_paths())
+            settle(train.differences(val), source="training and validation set")
 
     def train_dataloader(self) -> DataLoader[Sample | Dropped]:
         """Return the shuffled, augmented training batches, continuing where a run stopped."""

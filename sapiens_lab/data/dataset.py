@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks.annotations import Annotations
+from sapiens_lab.data.checks.finding import Finding
 from sapiens_lab.data.sample import Sample
 
 
@@ -67,6 +68,10 @@ class Dataset(Protocol):
     def annotations(self) -> Annotations | None:
         """Return all people at once, with their boxes and keypoints, if they are known unread."""
         return None
+
+    def differences(self, val: Dataset) -> Sequence[Finding | None]:
+        """Compare a training set with its validation set, without reading their files again."""
+        return ()
 
     def image_id(self, index: int) -> int:
         """Return the ``meta.image_id`` of a sample, without reading its files."""

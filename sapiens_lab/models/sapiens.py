@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,12 +14,15 @@ from sapiens_lab.models.backbone import Backbone
 from sapiens_lab.models.heads import factory_spec
 from sapiens_lab.models.spec import Described, HasSpec, Spec
 
+log = logging.getLogger(__name__)
+
 # ImageNet statistics of pixel values in [0, 255], RGB: those of all Sapiens models.
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
 
 _MAX_ENLARGED = 4  # pixels of an image over those that the positional embedding knows
+_MAX_REDUCED = 4  # the reverse, without a warning
 
 
 class Normalized(Described, nn.Module):
@@ -45,6 +50,18 @@ class Normalized(Described, nn.Module):
     def normalize(self, image: Tensor) -> Tensor:
         """Return ``(image - mean) / std`` for pixel values in [0, 255] of any number type."""
         return (image.to(self.mean.dtype) - self.mean) / self.std
+
+
+@cache
+def _warn_of_small(size: tuple[int, int], trained: tuple[int, int]) -> None:
+    """Warn once of each size."""
+    log.warning(
+        "images of %dx%d pixels are far smaller than the %dx%d of this model, which makes its "
+        "output coarse and inaccurate. Enlarge them; for other sizes "
+        "load_model(..., image_size=(height, width))",
+        *size,
+        *trained,
+    )  # fmt: skip
 
 
 class Sapiens(Normalized):
@@ -90,6 +107,8 @@ class Sapiens(Normalized):
             ValueError: the images have over four times the pixels that the model was built for.
         """
         height, width = self.backbone.image_size
+        if _MAX_REDUCED * image.shape[-2] * image.shape[-1] < height * width:
+            _warn_of_small((image.shape[-2], image.shape[-1]), (height, width))
         if image.shape[-2] * image.shape[-1] > _MAX_ENLARGED * height * width:
             raise ValueError(
                 f"images of {image.shape[-2]}x{image.shape[-1]} pixels are far larger than the "

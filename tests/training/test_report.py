@@ -26,6 +26,7 @@ def test_the_table_shows_the_headline_metrics_and_the_file_all(
     assert "part0/AP_M, part1/AP_M" in undefined
     assert "and 6 more" in undefined
     assert "30 more metrics in metrics.json (callbacks.report.full=true)" in said
+    assert "what the metrics mean: docs/metrics.md" in said
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["last"]["val/IoU/29"] == pytest.approx(0.1)
     assert written["undefined"] == dict.fromkeys(LOST, "no person")

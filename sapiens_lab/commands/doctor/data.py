@@ -6,6 +6,7 @@ checks behind the first fault speak too.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from sapiens_lab.commands.doctor.composing import build, messages
 from sapiens_lab.commands.doctor.config import fault_line
 from sapiens_lab.commands.doctor.diagnosis import Line, Section
 from sapiens_lab.commands.errors import explain
-from sapiens_lab.data.checks.finding import Finding, Settled, recorded
+from sapiens_lab.data.checks.finding import Finding, Settled, recorded, settle
 from sapiens_lab.data.checks.statistics import Statistics
 from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.split_checks import check_splits
@@ -64,6 +65,9 @@ def examine_data(
     if len(paths) == len(SPLITS):
         with recorded() as settled:
             check_splits(*paths.values())
+            with contextlib.suppress(ValueError):  # recorded all the same
+                train, val = (found.datasets[split] for split in SPLITS)
+                settle(train.differences(val), source="training and validation set")
         found.lines += [_line("train and val", item._replace(source="")) for item in settled]
     if found.datasets:
         found.lines += _examine(found, budget, step)

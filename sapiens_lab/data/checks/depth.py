@@ -12,6 +12,7 @@ from sapiens_lab.data.checks.silhouettes import outline
 
 _NEAR, _FAR = 0.05, 100.0  # meters between which people are photographed
 _DOUBTFUL = 40.0  # meters from which the unit is doubtful
+_OTHER_UNIT = 8.0  # times as far, which sets of people are not from each other
 _CONSTANT = 1e-6  # of the median, that a depth varies at least
 _HUGE = 1e3  # times the median, that no measurement has
 _INWARD = 0.4  # fraction of an outline that may come nearer toward its edge
@@ -76,6 +77,19 @@ def check_scale(looks: Sequence[Look], sources: Sequence[str]) -> list[Finding]:
     what = f"of {len(looks)} maps have depths on another scale than the rest"
     found = of_items("warning", single, what, remedy="Convert them, or take them out")
     return [found] if found is not None else []
+
+
+def check_same_unit(train: float, val: float) -> Finding | None:
+    """Compare the medians [m] of a training and a validation set."""
+    factor = max(train, val) / max(min(train, val), 1e-9)
+    if not factor >= _OTHER_UNIT:  # NaN where nothing is known
+        return None
+    return Finding(
+        severity="error" if factor > _OTHER_UNIT**2 else "warning",
+        what=f"depths are {train:.3g} m in the median of the training and {val:.3g} m in that of "
+        "the validation set",
+        remedy="Are they stored in different units? Set data.train.unit_m and data.val.unit_m each",
+    )
 
 
 def check_constant(looks: Sequence[Look]) -> Finding | None:

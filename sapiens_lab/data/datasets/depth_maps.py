@@ -15,6 +15,7 @@ from sapiens_lab.data.checks import depth as checks
 from sapiens_lab.data.checks.finding import Finding, OnError
 from sapiens_lab.data.checks.maps import Look, check_alignment, check_coverage
 from sapiens_lab.data.checks.masks import check_foreground
+from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.map_dataset import MapDataset, Mask, Size, check_size
 from sapiens_lab.data.discovery import folders
 from sapiens_lab.data.discovery.splits import Split
@@ -70,6 +71,7 @@ class DepthMaps(MapDataset):
         files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
         super().__init__(files, on_error=on_error)
         self._depths = files["depth"]
+        self._typical = float("nan")  # median of the maps that were looked into [m]
         self.check_samples()
 
     def read_map(self, index: int, size: Size, mask: Mask | None) -> DepthMap:
@@ -117,6 +119,7 @@ class DepthMaps(MapDataset):
 
     def find_faults(self, looks: Sequence[Look]) -> Sequence[Finding | None]:
         """Check unit, direction and values."""
+        self._typical = float(np.median([np.median(look.values[look.valid]) for look in looks]))
         return [
             checks.check_huge(looks),
             checks.check_unit(looks) if self.kind == "metric" else None,
@@ -126,6 +129,12 @@ class DepthMaps(MapDataset):
             check_coverage(looks, what="depth map"),
             *check_alignment(looks, what="depth map"),
         ]
+
+    def differences(self, val: Dataset) -> Sequence[Finding | None]:
+        """Compare the units of metric depths."""
+        if self.kind != "metric" or not isinstance(val, DepthMaps):
+            return ()
+        return [checks.check_same_unit(self._typical, val._typical)]
 
 
 def _check_unit(unit_m: object) -> None:

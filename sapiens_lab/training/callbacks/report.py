@@ -100,6 +100,7 @@ class Report(Callback):
             self._say(f"[dim]undefined, with the reasons in metrics.json: {_few(undefined)}[/]")
         if hidden := len(every) - len(names):
             self._say(f"[dim]{hidden} more metrics in metrics.json (callbacks.report.full=true)[/]")
+        self._say("[dim]what the metrics mean: docs/metrics.md[/]")
 
     def _say(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image
 
 from sapiens_lab.data import arrays
 from sapiens_lab.data.arrays import read_map
+from sapiens_lab.data.checks import depth as checks
 from sapiens_lab.data.datasets.depth_maps import DepthMaps
 
 SIZE = (6, 8)
@@ -209,3 +211,19 @@ def test_damaged_maps_are_named(tmp_path: Path) -> None:
         read_map(path)
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         read_map(tmp_path / "none.png")
+
+
+def test_units_of_training_and_validation_are_compared(tmp_path: Path) -> None:
+    save(tmp_path, DEPTH)
+    train = load(tmp_path, kind="metric", val_fraction=None)
+    val = load(tmp_path, kind="metric", val_fraction=None, unit_m=10)
+    [finding] = train.differences(val)
+    assert finding is not None
+    assert finding.severity == "warning"
+    assert "1.51 m in the median of the training and 15.1 m in that of the val" in str(finding)
+    assert train.differences(train) == [None]
+    assert load(tmp_path, val_fraction=None).differences(val) == ()
+    certain = checks.check_same_unit(1.7, 0.0017)
+    assert certain is not None
+    assert certain.severity == "error"
+    assert checks.check_same_unit(math.nan, 1.7) is None
