@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sapiens_lab.data.checks.keypoints import Columns
 
-CHUNK = 50_000  # people that are looked at together, so that a million need little memory
+CHUNK = 10_000  # people that are looked at together, so that a million need little memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -60,32 +60,40 @@ def check_crossed(people: Annotations, skeleton: Skeleton) -> list[Finding]:
     into opposite directions.
     """
     other = skeleton.flip_indices
-    if other is None:
+    limbs = [] if other is None else _limbs(skeleton.edges, other)
+    if other is None or not limbs:
         return []
-    found = [_check_limb(people, skeleton, other, a, b) for a, b in _limbs(skeleton.edges, other)]
+    a, b = np.array(limbs).T
+    ends = np.stack([a, b, other[a], other[b]])  # (4, L)
+
+    def compare(_: Array, points: Columns) -> NDArray[np.int8]:
+        x, y = points.x[ends], points.y[ends]  # (4, L, n)
+        first, second = (x[0] - x[2], y[0] - y[2]), (x[1] - x[3], y[1] - y[3])
+        widths = np.hypot(*first), np.hypot(*second)
+        limb = np.hypot(*(c[0] + c[2] - c[1] - c[3] for c in (x, y))) / 2
+        told = (points.visible[ends] > 0).all(0) & (np.minimum(*widths) > _WIDTH * limb + 1)
+        cosine = (first[0] * second[0] + first[1] * second[1]) / np.maximum(
+            widths[0] * widths[1], 1e-9
+        )
+        signs = np.where(told & (np.abs(cosine) > _PARALLEL), np.sign(cosine), 0)
+        return np.asarray(signs.T, np.int8)
+
+    signs = people.every(compare)  # (N, L)
+    found = [
+        _of_limb(
+            people, signs[:, i], [skeleton.keypoints[k] for k in (first, other[second], second)]
+        )
+        for i, (first, second) in enumerate(limbs)
+    ]
     return [f for f in found if f is not None]
 
 
-def _check_limb(
-    people: Annotations, skeleton: Skeleton, other: NDArray[np.int64], a: int, b: int
-) -> Finding | None:
-    ends = [a, b, int(other[a]), int(other[b])]
-
-    def compare(_: Array, points: Columns) -> Array:
-        xy = np.stack([points.x[ends], points.y[ends]])  # (2, 4, n)
-        first, second = xy[:, 0] - xy[:, 2], xy[:, 1] - xy[:, 3]  # from one side to the other
-        widths = np.hypot(*first), np.hypot(*second)
-        limb = np.hypot(*(xy[:, 0] + xy[:, 2] - xy[:, 1] - xy[:, 3])) / 2
-        told = (points.visible[ends] > 0).all(0) & (np.minimum(*widths) > _WIDTH * limb + 1)
-        cosine = (first * second).sum(0) / np.maximum(widths[0] * widths[1], 1e-9)
-        return np.where(told, cosine, 0)
-
-    cosine = people.every(compare)
-    crossed, straight = cosine < -_PARALLEL, cosine > _PARALLEL
-    told = int((crossed | straight).sum())
+def _of_limb(people: Annotations, signs: NDArray[np.int8], names: Sequence[str]) -> Finding | None:
+    """Judge a limb by its signs ``(N,)``: -1 crossed, 1 straight, 0 where it cannot be told."""
+    crossed = signs < 0
+    told = int((signs != 0).sum())
     if crossed.sum() < max(_NUM_PEOPLE, _CROSSED * told):
         return None
-    names = [skeleton.keypoints[i] for i in (a, int(other[b]), b)]
     return of_rows(
         "warning",
         crossed,
