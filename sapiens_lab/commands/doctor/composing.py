@@ -27,6 +27,7 @@ from sapiens_lab.commands.hydra_app import (
     explained,
     single_choices,
 )
+from sapiens_lab.commands.overrides import quoting
 from sapiens_lab.commands.overrides.checking import check_config
 from sapiens_lab.commands.overrides.targets import add_search_folders
 from sapiens_lab.commands.resolvers import register_resolvers
@@ -40,6 +41,7 @@ def composed(words: Sequence[str]) -> Iterator[DictConfig]:
         ValueError: an override or a value is wrong; says which and what is allowed.
     """
     register_resolvers()
+    words = quoting.quote_values(words)
     add_search_folders([Path.cwd(), *config_dirs(words)])
     with explained(words), tempfile.TemporaryDirectory(prefix="sapiens_doctor_") as folder:
         config = _compose(complete_overrides(Command.TRAIN, words))
@@ -53,6 +55,7 @@ def composed(words: Sequence[str]) -> Iterator[DictConfig]:
         with open_dict(config):
             del config["hydra"]
         try:
+            quoting.expand_home(config)
             check_config(config, [str(word) for word in typed], choices)
             silence()
             yield config
