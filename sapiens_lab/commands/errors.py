@@ -59,6 +59,8 @@ def reported(
             raise
         click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(message, err=True)
+        if _is_of_installation(error) and "pip install" not in message:
+            click.echo("`sapiens doctor` says what is wrong with this installation", err=True)
         if folder is not None and (folder / "error.txt").is_file():
             click.echo(f"full trace: {folder / 'error.txt'}", err=True)
         raise SystemExit(1) from None
@@ -96,7 +98,20 @@ def explain(error: BaseException) -> str | None:
 
 def _is_users(error: BaseException) -> bool:
     """Recognize a user's mistake, by name where a library has its own class for it."""
-    return isinstance(error, USER_ERRORS) or type(error).__name__ == "MisconfigurationException"
+    is_known = isinstance(error, USER_ERRORS) or _is_mismatch(error)
+    return is_known or type(error).__name__ == "MisconfigurationException"
+
+
+def _is_of_installation(error: BaseException) -> bool:
+    """Recognize a package that is missing, broken or of another torch."""
+    while _is_from_config(error) and (inner := error.__cause__ or error.__context__):
+        error = inner
+    return isinstance(error, ImportError) or _is_mismatch(error)
+
+
+def _is_mismatch(error: BaseException) -> bool:
+    """Recognize a torchvision that was built for another torch."""
+    return isinstance(error, RuntimeError) and "torchvision::" in str(error)
 
 
 def _is_refused_call(error: BaseException) -> bool:

@@ -101,3 +101,23 @@ def test_unknown_subcommands_and_options_are_usage_errors(
     assert "No such command 'trian'" in capsys.readouterr().err
     assert status("weights", "show") == 2
     assert "MODEL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "is_pointed_out"),
+    [
+        (RuntimeError("operator torchvision::nms does not exist"), True),
+        (ImportError("libGL.so.1: cannot open shared object file"), True),
+        (ImportError('ultralytics is missing: pip install "sapiens-lab[detect]"'), False),
+        (ValueError("lr=-1: must be positive"), False),
+    ],
+)
+def test_a_broken_installation_is_for_the_doctor(
+    error: Exception, is_pointed_out: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), reported():
+        raise error
+    said = capsys.readouterr().err
+    assert str(error) in said
+    assert ("sapiens doctor" in said) == is_pointed_out
+    assert "Traceback" not in said

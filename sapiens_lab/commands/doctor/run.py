@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -52,9 +55,11 @@ def examine_run(
         say: what is going on.
     """
     say("composing the config")
+    printed = io.StringIO()  # standard output is the page's, or the JSON's
     try:
-        with composed(words) as config:
-            return _examine(diagnosis, config, words, full=full, draws=draws, say=say)
+        with contextlib.redirect_stdout(printed), composed(words) as config:
+            decided = list(printed_lines(printed.getvalue()))
+            return _examine(diagnosis, config, words, decided, full=full, draws=draws, say=say)
     except (ValueError, OSError) as error:
         if len(diagnosis.sections) > 1:
             raise
@@ -62,10 +67,20 @@ def examine_run(
         return Shown()
 
 
+def printed_lines(text: str) -> Iterator[Line]:
+    """Return what a recipe printed, ``name  what was decided`` with more of it indented below."""
+    for entry in re.split(r"\n(?! )", text.strip()):
+        name, _, rest = entry.partition("  ")
+        if entry:
+            body = " ".join(rest.split())
+            yield Line(status="note", name=name if body else "printed", text=body or entry)
+
+
 def _examine(
     diagnosis: Diagnosis,
     config: DictConfig,
     words: Sequence[str],
+    decided: Sequence[Line],
     *,
     full: bool,
     draws: bool,
@@ -74,7 +89,7 @@ def _examine(
     if config.limit_scale is not None:
         set_limit_scale(config.limit_scale)
     section, built = examine_config(config)
-    diagnosis.sections.append(section)
+    diagnosis.sections.append(Section.of(section.name, [*section.lines, *decided]))
     say("reading the data")
     number = count(1)
     examined = examine_data(

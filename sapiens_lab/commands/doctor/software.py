@@ -29,8 +29,11 @@ _OPENCV = (
 )
 # What each optional extra is for; a test compares this with pyproject.toml.
 EXTRAS = {
-    "detect": "a person detector for `sapiens` on whole images (AGPL-3.0)",
+    "detect": "a person detector for whole images (AGPL-3.0)",
+    "onnx": "person detectors in ONNX, for whole images",
+    "convert": "reading label maps of HDF5 and MATLAB files",
     "wandb": "logger=wandb, Weights & Biases",
+    "mlflow": "logger=mlflow, MLflow",
     "fast": "a compiled renderer of synthetic people",
     "scan": "reading scans for `sapiens render --mesh`",
 }

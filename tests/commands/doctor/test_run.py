@@ -101,6 +101,19 @@ def test_good_people_have_samples_and_distributions(
     assert not (tmp_path / "outputs").exists()
 
 
+def test_what_a_recipe_decides_is_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is printed where a run starts; here standard output is for JSON alone."""
+    worlds.write_maps(tmp_path / "labels", "labels")
+    words = ("experiment=finetune/segmentation", "data.root=labels", "parts=labels/parts.yaml")
+    assert status("doctor", *words, "trainer=cpu", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    config = next(section for section in found["sections"] if section["name"] == "config")
+    notes = {line["name"]: line["text"] for line in config["lines"] if line["status"] == "note"}
+    assert "training samples" in notes["recipe"]
+
+
 def test_a_hostile_name_is_only_text(tmp_path: Path) -> None:
     worlds.write_maps(tmp_path / "labels", "labels")
     for folder in ("images", "labels"):
