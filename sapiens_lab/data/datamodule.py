@@ -39,6 +39,8 @@ class DataModule(L.LightningDataModule):
         on_error: ``skip`` goes on without samples whose files are damaged, and names them: training
             draws others instead, evaluation drops them.
         root: folder of the datasets, if they share one; named where one is empty.
+        group_by: what the datasets keep in one split; a regular expression is looked for in the
+            names of both sets, also where their split is given.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class DataModule(L.LightningDataModule):
         seed: Whole = 0,
         on_error: OnError = "raise",
         root: str | None = None,
+        group_by: str | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -70,6 +73,7 @@ class DataModule(L.LightningDataModule):
         self.seed = seed
         self.on_error: OnError = on_error
         self.root = root
+        self.group_by = group_by
         self._datasets: dict[str, Dataset] = {}
         self._are_compared = False
         self._resume: dict[str, int] | None = None  # {"epoch", "batch"} of a checkpoint
@@ -114,7 +118,7 @@ class DataModule(L.LightningDataModule):
         if not self._are_compared:
             self._are_compared = True
             train, val = self.dataset("train"), self.dataset("val")
-            check_splits(train.image_paths(), val.image_paths())
+            check_splits(train.image_paths(), val.image_paths(), group_by=self.group_by)
             settle(train.differences(val), source="training and validation set")
 
     def train_dataloader(self) -> DataLoader[Sample | Dropped]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.commands.finetune.class_list import find_classes
-from sapiens_lab.commands.finetune.keypoints import find_skeleton
+from sapiens_lab.commands.finetune.imported import Imported, import_foreign
+from sapiens_lab.commands.finetune.keypoints import describe_skeleton, find_skeleton
 from sapiens_lab.commands.finetune.request import Decision, Request, word
 from sapiens_lab.data.datasets.coco_parts import WANTED
 from sapiens_lab.data.datasets.coco_people import any_people
@@ -38,13 +40,15 @@ def look(request: Request) -> list[Decision]:
         return _pose(request)
     if request.task == "segmentation":
         return _segmentation(request)
-    wanted = _LAYOUTS[request.task]
-    return [Decision(title="data", text=f"{wanted.split(',')[0]} in {request.root}")]
+    text = f"images and {request.task} maps below {request.root}"
+    return [Decision(title="data", text=text)]
 
 
 def _pose(request: Request) -> list[Decision]:
     file = _coco(request, any_people())
     if isinstance(file, str):
+        if (foreign := import_foreign(request)) is not None:
+            return [foreign.decision(request.root), _foreign_skeleton(request, foreign)]
         raise FileNotFoundError(_nothing(request, file))
     found = [Decision(title="data", text=f"COCO keypoints, {file.path}")]
     if request.is_open("skeleton"):
@@ -69,10 +73,34 @@ def _segmentation(request: Request) -> list[Decision]:
             return _mask_folder(request, layout, masks)
     file = _coco(request, WANTED)
     if isinstance(file, str):
+        if (foreign := import_foreign(request)) is not None:
+            return _foreign_classes(request, foreign)
         raise FileNotFoundError(_nothing(request, f"{faults[0]}\n{file}"))
     text = f"COCO polygons or RLE, {file.path} (data=coco_parts)"
     found = Decision(title="data", text=text, words=("data=coco_parts",))
     return [found, *_classes(request, lambda: _categories(file.path))]
+
+
+def _foreign_skeleton(request: Request, foreign: Imported) -> Decision:
+    if not request.is_open("skeleton"):
+        return Decision(title="skeleton", text=f"{request.value('skeleton')}, as you say")
+    if foreign.skeleton is None:
+        raise FileNotFoundError(f"{request.root} is {foreign.what}, and has no keypoints")
+    return describe_skeleton(foreign.skeleton)
+
+
+def _foreign_classes(request: Request, foreign: Imported) -> list[Decision]:
+    if foreign.parts is None:
+        raise FileNotFoundError(f"{request.root} is {foreign.what}, and has no regions")
+    parts = foreign.parts
+    data = foreign.decision(request.root)
+    data = replace(data, words=("data=coco_parts", *data.words))
+
+    def decide() -> Decision:
+        text = f"{Parts.load(parts).num_classes} of {parts}"
+        return Decision(title="classes", text=text, words=(word("parts", parts),))
+
+    return [data, *_classes(request, decide)]
 
 
 def _mask_folder(request: Request, layout: Layout, masks: list[Path]) -> list[Decision]:
@@ -91,6 +119,7 @@ def _find_masks(request: Request, layout: Layout) -> list[Path]:
         image_dir=request.value("data.train.image_dir"),
         label_dir=request.value("data.train.label_dir"),
         val_fraction=None,
+        group_by=None,
         on_error="skip",
     )
     return files["label"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from sapiens_lab.anatomy.skeleton import Skeleton
@@ -18,13 +19,19 @@ def find_skeleton(request: Request, file: CocoFile) -> Decision:
         name = "wholebody133"
         text = "133 points, shipped as wholebody133: the file has face, hands and feet"
         return Decision(title="skeleton", text=text, words=(word("skeleton", name),))
-    own = Skeleton.load(str(file.path))
+    return describe_skeleton(str(file.path))
+
+
+def describe_skeleton(source: str) -> Decision:
+    """Decide the keypoint set of a file, or the shipped one that it is."""
+    own = Skeleton.load(source)
     for name in shipped_skeletons():
         if Skeleton.load(name).keypoints == own.keypoints:
             text = f"{own.num_keypoints} points, those of the shipped {name}"
             return Decision(title="skeleton", text=text, words=(word("skeleton", name),))
-    text = f"{own.num_keypoints} points of {file.path.name}: {_shown(own.keypoints)}; {_sides(own)}"
-    return Decision(title="skeleton", text=text, words=(word("skeleton", file.path),))
+    names = _shown(own.keypoints)
+    text = f"{own.num_keypoints} points of {Path(source).name}: {names}; {_sides(own)}"
+    return Decision(title="skeleton", text=text, words=(word("skeleton", source),))
 
 
 def shipped_skeletons() -> list[str]:

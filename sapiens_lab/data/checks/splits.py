@@ -35,6 +35,13 @@ def check_same_content(train: Mapping[str, int], val: Mapping[str, int]) -> Find
     return of_items("warning", copies, what, remedy="Take them out of one of the sets")
 
 
+def check_groups(train: Sequence[str], val: Sequence[str], *, group_by: str) -> Finding | None:
+    """Find groups, such as videos or people, that are in both sets."""
+    shared = sorted(set(train) & set(val))
+    what = f"groups of data.group_by={group_by} are in both sets"
+    return of_items("warning", shared, what, remedy="Move each of them to one of the sets")
+
+
 def check_size(val: int) -> Finding | None:
     """Find a validation set that measures nothing."""
     if val > 1:

@@ -48,6 +48,8 @@ class CocoParts(MapDataset):
         annotation_file: JSON file, absolute or relative to ``root``.
         image_dir: folder of the images, absolute or relative to ``root``.
         val_fraction: fraction that validates if one file serves both; ``None`` divides nothing.
+        group_by: what of them stays on one side: ``folder``, or a regular expression on the
+            images' names whose first group, or whole match, is the group.
         on_error: ``skip`` logs what is missing or faulty and goes on.
 
     Raises:
@@ -67,6 +69,7 @@ class CocoParts(MapDataset):
         annotation_file: str | None = None,
         image_dir: str | None = None,
         val_fraction: Within | None = 0.1,
+        group_by: str | None = None,
         on_error: OnError = "raise",
     ) -> None:
         file = coco.find_annotations(root, split, WANTED, given=annotation_file)
@@ -79,7 +82,7 @@ class CocoParts(MapDataset):
         self._background = _background(self.parts)
         images, annotations = _annotated(file)
         names = [coco.file_name(image) for image in images]
-        chosen = set(divide(names, split, val_fraction) if file.is_whole else names)
+        chosen = set(divide(names, split, val_fraction, group_by) if file.is_whole else names)
         chosen -= coco.report_missing(self.image_dir, chosen, on_error=on_error)
         paths = [self.image_dir / name for name in names if name in chosen]
         super().__init__({"image": paths}, on_error=on_error)

@@ -50,6 +50,8 @@ class CocoPose(Dataset):
         min_box_score: detections below it are left out.
         val_fraction: fraction of the images that validates if one file serves both splits;
             ``None`` divides nothing.
+        group_by: what of them stays on one side: ``folder``, or a regular expression on the
+            images' names whose first group, or whole match, is the group.
         on_error: ``skip`` logs images that cannot be read, and people without a box, and goes
             on without them.
 
@@ -71,6 +73,7 @@ class CocoPose(Dataset):
         box_file: str | None = None,
         min_box_score: Fraction = 0.0,
         val_fraction: Within | None = 0.1,
+        group_by: str | None = None,
         on_error: OnError = "raise",
     ) -> None:
         self.skeleton = Skeleton.load(skeleton)
@@ -85,7 +88,9 @@ class CocoPose(Dataset):
         check_file(file)
         images = file.content["images"]
         self._names = [coco.file_name(image) for image in images]
-        chosen = set(divide(self._names, split, val_fraction) if file.is_whole else self._names)
+        chosen = set(self._names)
+        if file.is_whole:
+            chosen = set(divide(self._names, split, val_fraction, group_by))
         self._image_ids = [_as_int(image["id"], i) for i, image in enumerate(images)]
         self._image_index = {
             image["id"]: i for i, image in enumerate(images) if self._names[i] in chosen

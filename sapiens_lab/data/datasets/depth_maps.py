@@ -60,6 +60,7 @@ class DepthMaps(MapDataset):
         depth_dir: str | None = None,
         mask_dir: str | None = None,
         val_fraction: Within | None = 0.1,
+        group_by: str | None = None,
         on_error: OnError = "raise",
     ) -> None:
         if kind not in get_args(DepthKind):
@@ -68,7 +69,9 @@ class DepthMaps(MapDataset):
         self.kind, self.unit_m, self.invalid = kind, unit_m, tuple(invalid)
         self.larger_is_farther = larger_is_farther
         kinds = folders.images(image_dir), folders.maps("depth", depth_dir), folders.masks(mask_dir)
-        files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
+        files = folders.find_files(
+            root, split, kinds, val_fraction=val_fraction, group_by=group_by, on_error=on_error
+        )
         super().__init__(files, on_error=on_error)
         self._depths = files["depth"]
         self._typical = float("nan")  # median of the maps that were looked into [m]

@@ -40,6 +40,8 @@ class MapDataset(Dataset):
     ``split``                 ``train`` or ``val``; folders may be split, inside or outside
     ``val_fraction``          fraction that validates if they are not, chosen by a checksum of the
                               names, always in the same way; ``None`` divides nothing
+    ``group_by``              what of them stays on one side: ``folder``, or a regular expression on
+                              the names whose first group, or whole match, is the group
     ``image_dir``, ``*_dir``  folders, absolute or relative to ``root``; ``None`` searches them
     ``on_error``              ``skip`` logs images without a map, and faulty files, and goes on
     ========================  ======================================================================

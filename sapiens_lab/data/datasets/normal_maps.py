@@ -90,6 +90,7 @@ class NormalMaps(MapDataset):
         normal_dir: str | None = None,
         mask_dir: str | None = None,
         val_fraction: Within | None = 0.1,
+        group_by: str | None = None,
         on_error: OnError = "raise",
     ) -> None:
         _check_choices(frame=(frame, Frame), encoding=(encoding, Encoding))
@@ -97,7 +98,9 @@ class NormalMaps(MapDataset):
         self.frame, self.encoding, self.axis_order = frame, encoding, axis_order
         maps = folders.maps("normal", normal_dir)
         kinds = folders.images(image_dir), maps, folders.masks(mask_dir)
-        files = folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
+        files = folders.find_files(
+            root, split, kinds, val_fraction=val_fraction, group_by=group_by, on_error=on_error
+        )
         super().__init__(files, on_error=on_error)
         self._normals = files["normal"]
         self.check_samples()

@@ -68,6 +68,7 @@ class PartMasks(MapDataset):
         image_dir: str | None = None,
         label_dir: str | None = None,
         val_fraction: Within | None = 0.1,
+        group_by: str | None = None,
         on_error: OnError = "raise",
     ) -> None:
         self.parts = Parts.load(parts)
@@ -78,6 +79,7 @@ class PartMasks(MapDataset):
             image_dir=image_dir,
             label_dir=label_dir,
             val_fraction=val_fraction,
+            group_by=group_by,
             on_error=on_error,
         )
         super().__init__(files, on_error=on_error)
@@ -154,6 +156,7 @@ def find_label_files(
     image_dir: str | None,
     label_dir: str | None,
     val_fraction: float | None,
+    group_by: str | None,
     on_error: OnError,
 ) -> dict[str, list[Path]]:
     """Return the files of ``image`` and ``label`` in a layout; for the arguments see ``PartMasks``.
@@ -163,13 +166,15 @@ def find_label_files(
         ValueError: names do not match, or there is no such layout.
     """
     if layout == "face_synthetics":
-        return _find_faces(root, split, val_fraction, on_error)
+        return _find_faces(root, split, val_fraction, group_by, on_error)
     if layout not in _FOLDERS:
         raise ValueError(f"layout={layout!r}; choose from {[*LAYOUTS]}")
     more, names = _FOLDERS[layout]
     labels = folders.Kind(name="label", folders=names, suffixes=LABEL_SUFFIXES, given=label_dir)
     kinds = folders.images(image_dir, *more), labels
-    return folders.find_files(root, split, kinds, val_fraction=val_fraction, on_error=on_error)
+    return folders.find_files(
+        root, split, kinds, val_fraction=val_fraction, group_by=group_by, on_error=on_error
+    )
 
 
 def find_label_faults(looks: Sequence[Look], parts: Parts) -> list[Finding | None]:
@@ -241,7 +246,11 @@ def _shown(values: NDArray[Any]) -> str:
 
 
 def _find_faces(
-    root: str | Path, split: Split, val_fraction: float | None, on_error: OnError
+    root: str | Path,
+    split: Split,
+    val_fraction: float | None,
+    group_by: str | None,
+    on_error: OnError,
 ) -> dict[str, list[Path]]:
     """Find FaceSynthetics: images and labels in one folder, below or at ``root``."""
     root = check_root(root, split)
@@ -251,5 +260,5 @@ def _find_faces(
     if not labels or not images:
         raise FileNotFoundError(f"{root} holds no pairs such as 000000.png and 000000_seg.png")
     names = folders.match({"image": images, "label": labels}, on_error=on_error)
-    chosen = divide(names, split, val_fraction)
+    chosen = divide(names, split, val_fraction, group_by)
     return {"image": [images[n] for n in chosen], "label": [labels[n] for n in chosen]}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sapiens_lab.data.checks import splits as checks
 from sapiens_lab.data.checks.finding import Finding, settle
 from sapiens_lab.data.checks.sampling import spread
+from sapiens_lab.data.discovery.splits import groups_of
 from sapiens_lab.data.images import REDUCTIONS, read_image
 
 _NUM_FILES = 20_000  # whose sizes are asked for
@@ -23,12 +24,15 @@ _SIDE = 24  # pixels to which they are shrunk
 _LARGE = 1 << 22  # bytes of a file that is not decoded for a look
 
 
-def check_splits(train: Sequence[Path], val: Sequence[Path]) -> None:
+def check_splits(
+    train: Sequence[Path], val: Sequence[Path], *, group_by: str | None = None
+) -> None:
     """Warn of images that are in both sets, copied, or frames of the same videos.
 
     Args:
         train: images of the training set.
         val: of the validation set.
+        group_by: a regular expression on names whose matches should be in one set only.
     """
     if not train or not val:
         return
@@ -38,6 +42,9 @@ def check_splits(train: Sequence[Path], val: Sequence[Path]) -> None:
     faults = [same, checks.check_size(len(val))]
     if same is None:
         faults += [checks.check_same_content(*_suspicious(train, val)), _check_frames(train, val)]
+    if group_by not in (None, "folder"):
+        sides = [groups_of([path.name for path in paths], group_by) for paths in (train, val)]
+        faults.append(checks.check_groups(*sides, group_by=str(group_by)))
     settle(faults, source="training and validation set")
 
 

@@ -69,6 +69,7 @@ def find_files(
     kinds: Sequence[Kind],
     *,
     val_fraction: float | None,
+    group_by: str | None,
     on_error: OnError,
 ) -> dict[str, list[Path]]:
     """Return the files of a split by ``Kind.name``, one per sample, sorted by name.
@@ -82,6 +83,7 @@ def find_files(
         split: ``train`` or ``val``.
         kinds: the images first.
         val_fraction: fraction that validates if the folders are not split; ``None`` divides none.
+        group_by: what of them stays on one side, see ``splits.groups_of``.
         on_error: ``skip`` leaves images that lack a file out and logs them.
 
     Raises:
@@ -99,7 +101,7 @@ def find_files(
     is_even = len({folder.is_whole for folder in folders.values()}) == 1
     names = match(files, on_error=on_error, warn_of_spare=is_even)
     if all(folder.is_whole for folder in folders.values()):
-        names = divide(names, split, val_fraction)
+        names = divide(names, split, val_fraction, group_by)
     return {what: [paths[name] for name in names] for what, paths in files.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from sapiens_lab.anatomy.parts import Parts
+from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.commands import hydra_app
 from sapiens_lab.commands.finetune import choosing, length, start
 from sapiens_lab.commands.finetune.decided import decided_words
@@ -30,6 +32,7 @@ from sapiens_lab.models.vit import Size, vit
 from sapiens_lab.weights.model import save_model
 from tests.command import Commands, status
 from tests.data.checks import worlds
+from tests.data.importers import sources
 from tests.weights.test_load import made
 
 
@@ -199,6 +202,37 @@ def test_weights_in_a_class_list_are_kept() -> None:
     Path("weighted/mine.yaml").write_text("classes: [a, {name: b, weight: 3}, c, d]\n")
     found = decided("experiment=finetune/segmentation", "data.root=weighted", "trainer=cpu")
     assert "task.loss.class_weights" not in found
+
+
+# ---- other tools ---------------------------------------------------------------------------------
+
+
+def test_an_export_of_yolo_is_read_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    sources.yolo_pose(Path("fish"))
+    before = sorted(Path("fish").rglob("*"))
+    words = ("experiment=finetune/pose", "data.root=fish", "trainer=cpu")
+    found = decided(*words)
+    said = capsys.readouterr().out
+    assert sorted(Path("fish").rglob("*")) == before
+    assert "sapiens convert fish" in said
+    assert "1 people to train on, 1 to validate; the data are divided already" in said
+    assert Skeleton.load(found["skeleton"].strip("'")).num_keypoints == 3
+    root = Path(found["data.train.root"].strip("'"))
+    assert found["data.val.image_dir"].strip("'") == str(Path("fish").absolute())
+    written = (root / "import.json").stat().st_mtime_ns
+    assert decided(*words) == found
+    assert (root / "import.json").stat().st_mtime_ns == written, "read once"
+    (root / "import.json").unlink()
+    assert decided(*words) == found, "an import that was interrupted is made again"
+
+
+def test_outlines_of_yolo_are_classes() -> None:
+    sources.yolo_seg(Path("clothes"))
+    sources.image(Path("clothes/images/b.png"))
+    shutil.copy("clothes/labels/a.txt", "clothes/labels/b.txt")
+    found = decided("experiment=finetune/segmentation", "data.root=clothes", "trainer=cpu")
+    assert found["data"] == "coco_parts"
+    assert Parts.load(found["parts"].strip("'")).classes[:2] == ("background", "shirt")
 
 
 # ---- size ----------------------------------------------------------------------------------------

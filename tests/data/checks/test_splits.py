@@ -64,3 +64,11 @@ def test_one_image_validates_nothing(tmp_path: Path, caplog: pytest.LogCaptureFi
     paths = write(tmp_path, range(0, 50, 10))
     check_splits(paths[1:], paths[:1])
     assert "the validation set has one sample" in caplog.text
+
+
+def test_groups_that_are_in_both_sets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    paths = write(tmp_path, range(8))
+    check_splits(paths[:4], paths[4:], group_by=r"f_000(\d)")
+    assert not caplog.records
+    check_splits(paths[::2], paths[1::2], group_by="f_00")
+    assert "1 groups of data.group_by=f_00 are in both sets: f_00" in caplog.text
