@@ -88,7 +88,7 @@ def divide(
         if abs(len(val) + len(groups[group]) - count) < count - len(val):
             val.update(groups[group])  # otherwise a smaller group may fit better
     if not val:
-        val.update(min((groups[group] for group in order), key=len))
+        val.update(groups[min(order, key=lambda group: len(groups[group]))])
     chosen = sorted(val) if split == "val" else sorted(set(names) - val)
     what = "checksum" if group_by is None else f"groups of {group_by}"
     log.info("divided by %s: %d of %d images to %s", what, len(chosen), len(names), split)
