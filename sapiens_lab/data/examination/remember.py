@@ -19,6 +19,7 @@ from sapiens_lab.data.dataset import Dataset
 
 _VERSION = 1  # of the checks: what was found by others is not taken for theirs
 _NUM_FILES = 2000  # of each kind whose size and time are asked for
+_CHUNK = 10_000  # names that are joined at a time
 _NUM_KEPT = 200  # data sets that are remembered
 _PLAIN = ("severity", "what", "count", "remedy", "is_whole")
 
@@ -40,9 +41,10 @@ def fingerprint(datasets: Mapping[str, Dataset], settings: object) -> str | None
             return None
         digest.update(f"{split} {len(dataset)} {_names(dataset)}".encode())
         for paths in (images, dataset.annotation_paths()):
-            digest.update("\0".join(map(str, paths)).encode())
-            for line in _states(paths):
-                digest.update(line.encode())
+            for start in range(0, len(paths), _CHUNK):
+                names = "\0".join(map(str, paths[start : start + _CHUNK]))
+                digest.update(names.encode(errors="surrogateescape"))  # any bytes may be a name
+            digest.update(" ".join(_states(paths)).encode())
     return digest.hexdigest()
 
 
