@@ -97,6 +97,28 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def link_file(source: Path, path: Path) -> None:
+    """Give a file a second name, in place of what had it; a copy where there are no hard links.
+
+    Raises:
+        WriteError: there is no room or no permission.
+    """
+    if path.exists() and path.samefile(source):
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source, part)
+    except OSError:
+        with (
+            replacing(path, expected_bytes=source.stat().st_size) as file,
+            source.open("rb") as old,
+        ):
+            shutil.copyfileobj(old, file)
+    else:
+        part.replace(path)
+
+
 def create(path: Path, data: bytes) -> None:
     """Write a file that does not exist yet; of several processes that try, one succeeds.
 

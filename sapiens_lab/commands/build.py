@@ -38,6 +38,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
     from hydra.utils import instantiate
 
     from sapiens_lab.training.accumulation import accumulate
+    from sapiens_lab.training.callbacks.extension import Extension
     from sapiens_lab.training.malloc import keep_freed_memory
 
     _check_sweep(config)
@@ -78,6 +79,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
         ]
         for name in ("callbacks", "logger")
     }
+    if config.extend is not None:
+        objects["callbacks"].append(Extension(num_epochs=config.extend))
     if main_process:
         objects["callbacks"].append(_introduction(config, learner.model))
     trainer = instantiate(config.trainer, _convert_="all", **objects)
@@ -169,7 +172,9 @@ def _record(config: DictConfig, folder: Path) -> None:
     if not is_continued:
         runs.claim_run(folder, typed_overrides())
     own(folder)
-    if not is_continued:
+    if is_continued and config.extend is not None:
+        runs.replan_run(folder, typed_overrides())
+    if not is_continued or config.extend is not None:
         trust.sign_run(folder / runs.OVERRIDES_FILE)
         runs.record_run(config, folder)
     for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
@@ -199,6 +204,7 @@ def silence() -> None:
         ".*module\\(s\\) in eval mode at the start of training.*",  # frozen blocks are meant to be
         ".*your dataloader is not resumable.*",  # our DataModule is, see its state_dict
         ".*Checkpoint directory .* exists and is not empty.*",  # a continued run's own
+        r".*add the following callbacks: \[\"EarlyStopping\{[^}]*\}\"\].*",  # early_stopping=null
         ".*sync_dist=True.*",  # what the learner logs is already of all processes
     ):
         warnings.filterwarnings("ignore", message=message)

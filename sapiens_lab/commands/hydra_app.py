@@ -29,14 +29,14 @@ from sapiens_lab.commands.build import run_folder, typed_overrides
 from sapiens_lab.commands.claim import is_main_process, own_folder, release
 from sapiens_lab.commands.errors import reported
 from sapiens_lab.commands.finetune.decided import remember
-from sapiens_lab.commands.overrides import quoting, suggestions, trust
+from sapiens_lab.commands.overrides import extending, quoting, suggestions, trust
 from sapiens_lab.commands.overrides.accepting import accept_argument
 from sapiens_lab.commands.overrides.checking import check_config
+from sapiens_lab.commands.overrides.one_process import in_one_process
 from sapiens_lab.commands.overrides.targets import add_search_folders
 from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.training import runs
 
-_PROCESSES = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _EVALUATE_FOLDER = "${output_root}/${experiment_name}/${now:%Y-%m-%d_%H-%M-%S}_evaluate"
 
@@ -159,7 +159,8 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
     own = [word for word in typed if runs.override_key(word) == command.value]
     others = [word for word in typed if word not in own]
     value = quoting.text_of(own[-1]) if own else ""
-    if value == "auto" or (command is Command.EVALUATE and value == ""):
+    num_epochs = extending.requested(typed) if command is Command.TRAIN else None
+    if value == "auto" or (value == "" and (command is Command.EVALUATE or num_epochs)):
         checkpoint = _find_automatically(command, typed, arguments)
     elif value == "":
         checkpoint = None
@@ -168,6 +169,8 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
     if command is Command.EVALUATE:  # first, so that a folder which the user names wins
         others = [f"hydra.run.dir={_EVALUATE_FOLDER}", *others]
     if checkpoint is None:
+        if num_epochs is not None:
+            raise extending.nothing_to_extend(num_epochs)
         return [*options, *_decided(others, arguments)]
     run = checkpoint.parent.parent
     if command is Command.TRAIN and (run / runs.OVERRIDES_FILE).is_file():
@@ -178,9 +181,11 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
         is_trusted=any(word.lower() == "trust_run=true" for word in typed),
     )
     if command is Command.EVALUATE:
-        recorded = _in_one_process(recorded, others)
+        recorded = in_one_process(recorded, others)
     if command is Command.TRAIN:
         runs.check_state(checkpoint)  # after its overrides: whose run it is matters first
+    if num_epochs is not None:
+        recorded = extending.extended(recorded, checkpoint, num_epochs)
     words = runs.merge_overrides(recorded, others)
     return [*options, *words, quoting.assignment(command.value, checkpoint)]
 
@@ -206,19 +211,6 @@ def _may_have_recipe(words: Sequence[str], arguments: Any) -> bool:
     if shipped.is_file():
         return "override /recipe:" in shipped.read_text()
     return "experiment" in chosen and bool(arguments.config_dir)
-
-
-def _in_one_process(recorded: Sequence[str], typed: Sequence[str]) -> list[str]:
-    """Leave out what lets a run train in several processes, unless the user asks for it again."""
-    if any(runs.override_key(word).split(".")[0] == "trainer" for word in typed):
-        return list(recorded)
-    kept = [
-        word for word in recorded
-        if runs.override_key(word) not in _PROCESSES and word != "trainer=ddp"
-    ]  # fmt: skip
-    if len(kept) != len(recorded):
-        click.echo("measured in one process; trainer=ddp trainer.devices=N takes several")
-    return kept
 
 
 def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) -> Path | None:

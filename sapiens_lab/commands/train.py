@@ -29,6 +29,8 @@ def fit(config: DictConfig) -> float | None:
 
     if config.resume == "auto":
         raise ValueError("`resume=auto` works on the command line only, not in a config file")
+    if config.extend is not None and config.resume is None:
+        raise ValueError("`extend=N` works on the command line only, not in a config file or -m")
     if config.ckpt_path is not None:
         raise ValueError(
             f"ckpt_path={config.ckpt_path} is for `evaluate`. To train, `resume=PATH` continues a "

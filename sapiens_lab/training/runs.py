@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 OVERRIDES_FILE = "overrides.yaml"
 # Keys that name an earlier run, or trust one, are not repeated.
-_POINTERS = ("resume", "ckpt_path", "trust_run")
+_POINTERS = ("resume", "ckpt_path", "trust_run", "extend")
 _PACKAGES = ("sapiens-lab", "torch", "torchvision", "lightning", "timm", "hydra-core", "numpy",
              "opencv-python", "torchmetrics", "faster-coco-eval")  # fmt: skip
 
@@ -38,14 +38,23 @@ def claim_run(folder: Path, overrides: Iterable[str]) -> None:
         FileExistsError: the folder holds another run, which would be mixed with this one.
         WriteError: there is no room or no permission.
     """
-    kept = [word for word in overrides if override_key(word) not in _POINTERS]
     try:
-        atomic.create(folder / OVERRIDES_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)).encode())
+        atomic.create(folder / OVERRIDES_FILE, _recorded(overrides).encode())
     except FileExistsError:
         raise FileExistsError(
             f"{folder} already holds a run. Continue it with `resume=auto`, or give this one "
             "another folder with `hydra.run.dir=PATH`"
         ) from None
+
+
+def replan_run(folder: Path, overrides: Iterable[str]) -> None:
+    """Write the overrides of a run that goes on with others, in place of those before."""
+    atomic.write_text(folder / OVERRIDES_FILE, _recorded(overrides))
+
+
+def _recorded(overrides: Iterable[str]) -> str:
+    kept = [word for word in overrides if override_key(word) not in _POINTERS]
+    return OmegaConf.to_yaml(OmegaConf.create(kept))
 
 
 def record_run(config: DictConfig, folder: Path) -> None:
@@ -152,6 +161,24 @@ def check_state(path: Path) -> None:
         raise WeightsOnlyError(
             f"{path} holds weights and no state of a run: start from it with weights={path}"
         )
+
+
+def finished_epochs(path: Path) -> int:
+    """Return after how many epochs the run of a checkpoint ended.
+
+    Raises:
+        ValueError: it has not ended.
+    """
+    from sapiens_lab.weights.reading import read_content
+
+    content = read_content(path)
+    epochs = int(content["epoch"]) + 1
+    if not content["callbacks"].get("FinalValidation", {}).get("has_ended", False):
+        raise ValueError(
+            f"the run of {path} is not finished: it stopped in epoch {epochs}. Continue it with "
+            f"resume={path}; a finished run can be extended"
+        )
+    return epochs
 
 
 def _time(path: Path) -> float:

@@ -89,7 +89,7 @@ def test_a_finished_run_says_so(commands: Commands, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     run("train", "resume=auto")
     said = capsys.readouterr().out
-    assert "this run was finished: 1 epochs, 3 steps. A higher trainer.max_epochs trains on" in said
+    assert "this run was finished: 1 epochs, 3 steps. extend=N trains on" in said
 
 
 def test_a_signal_during_an_import_ends_the_process_at_once(tmp_path: Path) -> None:

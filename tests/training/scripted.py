@@ -91,10 +91,11 @@ def fitted(
     callbacks: Sequence[Callback] = (),
     ckpt_path: str | None = None,
     full_report: bool = False,
+    save_top_k: int = 1,
     **trainer: Any,
 ) -> tuple[BestCheckpoint, L.Trainer]:
     """Fit with the callbacks of every run; one validation per epoch unless told otherwise."""
-    best = BestCheckpoint(dirpath=str(folder), monitor=monitor, mode=mode)
+    best = BestCheckpoint(dirpath=str(folder), monitor=monitor, mode=mode, save_top_k=save_top_k)
     last = ModelCheckpoint(
         dirpath=folder, filename="last", save_on_exception=True, enable_version_counter=False
     )

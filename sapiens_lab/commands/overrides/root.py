@@ -28,6 +28,7 @@ class Root:
     weights: str | None
     head_init: Literal["auto", "keep", "drop", "by_name"]
     resume: str | None
+    extend: Count | None
     ckpt_path: str | None
     trust_run: bool
     doctor: Literal["off", "quick", "full"]

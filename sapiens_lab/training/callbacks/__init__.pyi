@@ -1,6 +1,7 @@
 from sapiens_lab.training.callbacks.best_checkpoint import BestCheckpoint as BestCheckpoint
 from sapiens_lab.training.callbacks.early_stopping import EarlyStopping as EarlyStopping
 from sapiens_lab.training.callbacks.ema import EMA as EMA
+from sapiens_lab.training.callbacks.extension import Extension as Extension
 from sapiens_lab.training.callbacks.final_validation import FinalValidation as FinalValidation
 from sapiens_lab.training.callbacks.hardest import HardestSamples as HardestSamples
 from sapiens_lab.training.callbacks.images import FirstBatch as FirstBatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import lightning as L
@@ -11,11 +12,13 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from sapiens_lab.atomic import link_file
 from sapiens_lab.ranges import Range
 from sapiens_lab.training.learner import Learner
 
 log = logging.getLogger(__name__)
 
+_EACH = "epoch_{epoch:04d}_step_{step:06d}"  # where several are kept
 Mode = Literal["min", "max"]
 TopK = Annotated[int, Range(low=-1)]  # -1 keeps all
 
@@ -27,13 +30,16 @@ class BestCheckpoint(ModelCheckpoint):
     maximized is 0, ``fallback`` chooses: AP is 0 in every validation of a short run, and the first
     would be kept. ``monitor`` and ``mode`` are those that chose the checkpoint.
 
+    Several kept checkpoints are named ``epoch_0007_step_001234.ckpt``; that of the best has
+    ``filename`` as a second name.
+
     Args:
         dirpath: folder of the checkpoint.
         monitor: name of the metric, ``val/...``.
         mode: whether the metric is minimized or maximized.
         fallback: name of a metric that is minimized.
-        filename: without ``.ckpt``; may name metrics, e.g. ``{epoch}``.
-        save_top_k: how many checkpoints to keep.
+        filename: of the best, without ``.ckpt``.
+        save_top_k: how many checkpoints to keep; -1 keeps all.
         save_weights_only: leave out what only a continued run needs.
     """
 
@@ -50,7 +56,8 @@ class BestCheckpoint(ModelCheckpoint):
     ) -> None:
         super().__init__(
             dirpath=dirpath,
-            filename=filename,
+            filename=filename if save_top_k in (0, 1) else _EACH,
+            auto_insert_metric_name=False,  # `=` in a name breaks overrides
             monitor=monitor,
             mode=mode,
             save_top_k=save_top_k,
@@ -61,6 +68,8 @@ class BestCheckpoint(ModelCheckpoint):
         self.fallback = fallback
         self._asked: tuple[str, Mode] = (monitor, mode)
         self._is_asked = True  # whether `monitor` is the metric that was asked for
+        self._link = None if save_top_k in (0, 1) else Path(dirpath) / f"{filename}.ckpt"
+        self._replaced: list[str] = []  # checkpoints that another metric had chosen
 
     @property
     def state_key(self) -> str:
@@ -98,6 +107,24 @@ class BestCheckpoint(ModelCheckpoint):
             self._choose_by(self.fallback, "min", asked=False)
         if self.monitor in trainer.callback_metrics:
             super().on_validation_end(trainer, pl_module)
+            if self._link is not None and self.best_k_models:
+                self._name_best(trainer, self._link)
+
+    def _name_best(self, trainer: L.Trainer, link: Path) -> None:
+        """Give the best of several its second name; delete those of a metric that chose before."""
+        choose = min if self.mode == "min" else max
+        later_first = list(reversed(self.best_k_models))
+        self.best_model_path = choose(later_first, key=lambda path: self.best_k_models[path])
+        if trainer.is_global_zero:
+            link_file(Path(self.best_model_path), link)
+        for path in set(self._replaced) - set(self.best_k_models):
+            trainer.strategy.remove_checkpoint(path)
+        self._replaced = []
+
+    def _monitor_candidates(self, trainer: L.Trainer) -> dict[str, Tensor]:
+        """Count epochs from 1 in names, as everywhere else."""
+        candidates: dict[str, Tensor] = super()._monitor_candidates(trainer)
+        return {**candidates, "epoch": candidates["epoch"] + 1}
 
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
         """Return whether a value is among the best; an equal one is, since it is the later."""
@@ -124,6 +151,7 @@ class BestCheckpoint(ModelCheckpoint):
             return
         log.info("best checkpoint: chosen by %s from now on, not by %s", monitor, self.monitor)
         self.monitor, self.mode, self._is_asked = monitor, mode, asked
+        self._replaced = list(self.best_k_models)
         self.best_k_models, self.kth_best_model_path, self.best_model_score = {}, "", None
         self.kth_value = torch.tensor(math.inf if mode == "min" else -math.inf)
 

@@ -20,13 +20,14 @@ class FinalValidation(Checkpoint):
 
     def __init__(self) -> None:
         self._is_due = False
+        self._has_ended = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return whether the last step is made and not yet validated."""
-        return {"is_due": self._is_due}
+        """Return whether the last step is made, and whether it is not yet validated."""
+        return {"is_due": self._is_due, "has_ended": self._has_ended}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it back."""
+        """Take back what is due; the end may be another by now."""
         self._is_due = state_dict["is_due"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -40,6 +41,7 @@ class FinalValidation(Checkpoint):
         """Note that it is done; the checkpoints of this validation are saved after this."""
         if not trainer.sanity_checking:
             self._is_due = False
+            self._has_ended = self._has_ended or _stops_early(trainer)
 
     def on_train_batch_end(
         self,
@@ -50,7 +52,8 @@ class FinalValidation(Checkpoint):
         batch_idx: int,
     ) -> None:
         """Ask for a validation after the last step."""
-        if _ends(trainer):
+        self._has_ended = _ends(trainer)
+        if self._has_ended:
             self._is_due = True
             trainer.check_val_every_n_epoch = 1
             trainer.should_stop = True  # Lightning validates before an early stop
@@ -82,9 +85,14 @@ def _ends(trainer: L.Trainer) -> bool:
     return (
         (last_epoch and trainer.is_last_batch)
         or 0 < trainer.max_steps <= step
-        or (
-            trainer.should_stop
-            and epoch >= (trainer.min_epochs or 0)
-            and step >= (trainer.min_steps or 0)
-        )
+        or _stops_early(trainer)
+    )
+
+
+def _stops_early(trainer: L.Trainer) -> bool:
+    """Return whether something has asked for the end that Lightning grants."""
+    return (
+        trainer.should_stop
+        and trainer.current_epoch >= (trainer.min_epochs or 0)
+        and trainer.global_step >= (trainer.min_steps or 0)
     )

@@ -86,7 +86,7 @@ class EpochLine(Callback):
         if not self._has_trained:
             _console(trainer).print(
                 f"this run was finished: {trainer.current_epoch} epochs, {trainer.global_step} "
-                "steps. A higher trainer.max_epochs trains on",
+                "steps. extend=N trains on for N epochs",
                 soft_wrap=True,
                 highlight=False,
             )
