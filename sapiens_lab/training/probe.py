@@ -17,8 +17,9 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from sapiens_lab.data.checks.finding import OnError
 from sapiens_lab.data.dataset import Dataset, DatasetFactory
-from sapiens_lab.data.loading import EpochSampler, TransformedDataset
+from sapiens_lab.data.loading import MAX_REJECTED, EpochSampler, TransformedDataset
 from sapiens_lab.data.sample import Batch, Dropped, Sample, collate
 from sapiens_lab.data.transforms import Transform
 from sapiens_lab.models.mae import MaskedAutoencoder
@@ -44,6 +45,7 @@ class Probe(Callback):
         batch_size: images at once in one process.
         limit: use only the first so many samples of either set.
         penalty: of the ridge, times the mean variance of a feature.
+        on_error: ``skip`` leaves out samples whose files are damaged, and names them.
         root: folder of the labeled sets, if they share one; named where one cannot be used.
     """
 
@@ -57,6 +59,7 @@ class Probe(Callback):
         batch_size: Count = 16,
         limit: Count | None = None,
         penalty: NonNegative = 1e-3,
+        on_error: OnError = "raise",
         root: str | None = None,
     ) -> None:
         if every_n_epochs < 1 or penalty <= 0:
@@ -67,7 +70,7 @@ class Probe(Callback):
         self.every_n_epochs, self.batch_size, self.penalty = every_n_epochs, batch_size, penalty
         self._factories = {"train": train, "val": val}
         self._transforms = [step for step in transforms.values() if step is not None]
-        self._limit = limit
+        self._limit, self._on_error = limit, on_error
         self._root = root
         self._datasets: dict[str, TransformedDataset] = {}
 
@@ -84,7 +87,7 @@ class Probe(Callback):
             trainer.strategy.barrier("probe")
             self._check_labels(dataset)
             self._datasets[split] = TransformedDataset(
-                dataset, transforms=self._transforms, limit=self._limit
+                dataset, transforms=self._transforms, limit=self._limit, on_error=self._on_error
             )
         if trainer.current_epoch == 0:
             found = "  ".join(f"{k} {v:.4g}" for k, v in self.measure(trainer, pl_module).items())
@@ -126,13 +129,23 @@ class Probe(Callback):
         where = f" below {self._root}" if self._root else ""
         if len(dataset) == 0:
             raise ValueError(f"probe: the labeled {type(dataset).__name__}{where} is empty")
-        sample = dataset[0]
+        sample = self._first(dataset)
         if sample.labels is None and sample.keypoints is None:
             raise ValueError(
                 f"probe: {type(dataset).__name__} has neither part labels nor keypoints "
                 f"({sample.meta.path}); probe a labeled set, with rendered people "
                 "fields=[keypoints,labels]"
             )
+
+    def _first(self, dataset: Dataset) -> Sample:
+        """Return the first sample, or with ``on_error=skip`` the first that can be read."""
+        for index in range(min(len(dataset), MAX_REJECTED) - 1):
+            try:
+                return dataset[index]
+            except (ValueError, FileNotFoundError):
+                if self._on_error == "raise":
+                    raise
+        return dataset[min(len(dataset), MAX_REJECTED) - 1]
 
     def _passes(
         self, split: str, trainer: L.Trainer, pl_module: L.LightningModule
@@ -153,6 +166,8 @@ class Probe(Callback):
         model = pl_module.model
         assert isinstance(model, MaskedAutoencoder | Sapiens)
         for loaded in loader:
+            if not loaded.meta:  # all were damaged
+                continue
             batch: Batch = loaded.to(pl_module.device)
             with trainer.precision_plugin.forward_context():
                 features = model.backbone(model.normalize(batch.image))

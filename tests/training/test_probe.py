@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 from types import SimpleNamespace
 from typing import Any, cast
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from sapiens_lab.data.dataset import Dataset
+from sapiens_lab.data.fields import Image, Keypoints
 from sapiens_lab.data.sample import Batch, Meta, Sample
+from sapiens_lab.models.sapiens import Sapiens
+from sapiens_lab.models.vit import ViT
+from sapiens_lab.training.learner import Learner
 from sapiens_lab.training.linear_probes import KeypointProbe, PartProbe, Ridge, class_fractions
 from sapiens_lab.training.probe import Probe
 from tests.command import Commands, losses, metrics
@@ -137,3 +143,48 @@ def test_a_set_without_labels_is_refused_before_the_first_step(
     with pytest.raises(SystemExit):
         commands.train(*PROBED, "callbacks.probe.train.fields=[depth]", tiny=False)
     assert "neither part labels nor keypoints" in capsys.readouterr().err
+
+
+class Damaged(Dataset):
+    """Six images with a keypoint each, of which three cannot be read."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> Sample:
+        if index < 3:
+            raise ValueError(f"{index}.png is truncated")
+        points = Keypoints(
+            xy=np.full((1, 2), index, np.float32),
+            visible=np.full(1, 2, np.uint8),
+            flip_indices=None,
+        )
+        box = np.array([0, 0, 31, 31], np.float32)
+        meta = Meta(id=index, image_id=index, path=f"{index}.png", size=(32, 32), bbox=box)
+        image = Image(pixels=np.zeros((32, 32, 3), np.uint8))
+        return Sample(image=image, bbox=box, meta=meta, fields={"keypoints": points})
+
+
+@torch.no_grad()
+def test_samples_that_cannot_be_read_are_left_out_on_request() -> None:
+    trainer: Any = SimpleNamespace(
+        is_global_zero=True,
+        current_epoch=1,
+        global_rank=0,
+        world_size=1,
+        strategy=SimpleNamespace(barrier=lambda name: None),
+        precision_plugin=SimpleNamespace(forward_context=contextlib.nullcontext),
+    )
+    learner = Learner.__new__(Learner)
+    L.LightningModule.__init__(learner)
+    learner.model = Sapiens(
+        ViT((32, 32), embed_dim=8, num_layers=1, num_heads=2), head=lambda d: torch.nn.Identity()
+    )
+    sets: Any = {"train": Damaged, "val": Damaged, "transforms": {}, "batch_size": 2}
+    with pytest.raises(ValueError, match=r"0\.png is truncated"):
+        Probe(**sets).on_fit_start(trainer, learner)
+    probe = Probe(**sets, on_error="skip")
+    probe.on_fit_start(trainer, learner)
+    seen = [batch.meta[i].id for _, batch in probe._passes("val", trainer, learner)
+            for i in range(len(batch))]  # fmt: skip
+    assert seen == [3, 4, 5]
