@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -45,11 +46,15 @@ class LookedAt:
 
 def look_at_images(paths: Sequence[Path]) -> LookedAt:
     """Read headers and contents of images."""
+    return _look([partial(look_at, path) for path in paths])
+
+
+def _look(reads: Sequence[Callable[[], ImageFacts]]) -> LookedAt:
     facts: list[ImageFacts | None] = []
     messages = []
-    for path in paths:
+    for read in reads:
         try:
-            facts.append(look_at(path))
+            facts.append(read())
             messages.append("")
         except (ValueError, FileNotFoundError) as error:
             facts.append(None)
@@ -80,6 +85,36 @@ def check_images(
     """
     indices = spread(len(paths))
     looked = look_at_images([paths[i] for i in indices])
+    sizes = [stated[i] for i in indices] if stated else None
+    _report(looked, sizes, source=source, on_error=on_error)
+    return looked
+
+
+def check_entries(reads: Sequence[Callable[[], tuple[str, bytes]]], *, source: object) -> None:
+    """Check images that are not files of their own, and log those that cannot be read.
+
+    Args:
+        reads: each gives name and content of an image.
+        source: the folder for messages.
+
+    Raises:
+        ValueError: none can be read; names them.
+    """
+
+    def facts(read: Callable[[], tuple[str, bytes]]) -> ImageFacts:
+        name, content = read()
+        return _facts(content, Path(name))
+
+    _report(_look([partial(facts, read) for read in reads]), None, source=source, on_error="skip")
+
+
+def _report(
+    looked: LookedAt,
+    stated: Sequence[tuple[float, float] | None] | None,
+    *,
+    source: object,
+    on_error: OnError,
+) -> None:
     unreadable = of_rows(
         "error",
         [bool(message) for message in looked.messages],
@@ -87,9 +122,7 @@ def check_images(
         name=lambda i: looked.messages[i],
         remedy="",
     )
-    faults = looked.faults([stated[i] for i in indices] if stated else None)
-    settle([unreadable, *faults], source=source, on_error=on_error)
-    return looked
+    settle([unreadable, *looked.faults(stated)], source=source, on_error=on_error)
 
 
 def look_at(path: Path) -> ImageFacts:
@@ -98,7 +131,10 @@ def look_at(path: Path) -> ImageFacts:
     Raises:
         FileNotFoundError, ValueError: it cannot be read; names it.
     """
-    content = read_content(path)
+    return _facts(read_content(path), path)
+
+
+def _facts(content: bytes, path: Path) -> ImageFacts:
     size = size_of(content, path)
     if len(content) < _LARGE and not is_jpeg(content):
         decode(content, path)

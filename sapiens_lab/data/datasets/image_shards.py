@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
+from sapiens_lab.data.checks.sampling import spread
 from sapiens_lab.data.dataset import Dataset
+from sapiens_lab.data.datasets.image_checks import check_entries
 from sapiens_lab.data.datasets.image_folder import encoded_sample
 from sapiens_lab.data.discovery.splits import Split
 from sapiens_lab.data.discovery.trees import find_archives
@@ -42,6 +44,7 @@ class ImageShards(Dataset):
     Raises:
         FileNotFoundError: there is no such folder, or no archive for the split in it.
         CorruptArchiveError: an archive is compressed, damaged or cut off; names it.
+        ValueError: none of the images that are looked into can be read.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class ImageShards(Dataset):
             raise FileNotFoundError(
                 f"no image in the {len(self.archives)} archives of the {split} set below {root}"
             )
+        reads = [partial(self._read, i) for i in spread(len(self))]
+        check_entries(reads, source=root)
         log.info("%s: %d images in %d archives", split, len(self), len(self.archives))
 
     def __len__(self) -> int:
@@ -73,11 +78,16 @@ class ImageShards(Dataset):
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
+        name, content = self._read(index)
+        return encoded_sample(content, name, index)
+
+    def _read(self, index: int) -> tuple[str, bytes]:
+        """Return archive and entry as one name, and the entry's content."""
         number = int(np.searchsorted(self._ends, index, side="right"))
         archive = self.archives[number]
         row = _index(archive)[index - int(self._ends[number])]  # counted from the archive's end
         name, content = read_entry(archive, row)
-        return encoded_sample(content, f"{archive}/{name}", index)
+        return f"{archive}/{name}", content
 
 
 @lru_cache(maxsize=256)

@@ -32,6 +32,11 @@ log = logging.getLogger(__name__)
 Index = NDArray[np.int64]  # (n, 3): where an entry's header, its content and what follows begin
 
 _BLOCK = 512  # bytes; a tar consists of whole blocks
+_MAGIC, _MAGIC_PLACE = b"ustar", 257  # of a header
+
+
+class _SparseError(Exception):
+    """An entry is not stored as it is."""
 
 
 class CorruptArchiveError(ValueError):
@@ -101,10 +106,15 @@ def build_index(archive: Path) -> Index:
             for entry in file:
                 if entry.isfile() and is_image(entry.name):
                     if entry.issparse():
-                        raise tarfile.ReadError(f"{entry.name} is stored sparse")
+                        raise _SparseError(entry.name)
                     stop = entry.offset_data + entry.size
                     rows.append((entry.offset, entry.offset_data, stop))
             end = file.offset
+    except _SparseError as error:
+        raise CorruptArchiveError(
+            f"{archive}: its entry {error} is stored sparse, without its zeros, which is not read; "
+            "make the archive without `--sparse`"
+        ) from error
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise CorruptArchiveError(
             f"{archive} cannot be read as a tar ({error}). A compressed one must be unpacked to "
@@ -124,7 +134,8 @@ def read_entry(archive: Path, row: NDArray[np.int64]) -> tuple[str, bytes]:
     """Return name and content of the entry of an index's row.
 
     Raises:
-        CorruptArchiveError: there is no entry there: the archive has changed.
+        CorruptArchiveError: there is no entry there: the archive has changed. Or the entry's size
+            is wrong, so that it reaches into the next one.
         TooLargeError: the entry is beyond the limit of an image's file.
         FileNotFoundError: the archive is gone.
     """
@@ -145,7 +156,21 @@ def read_entry(archive: Path, row: NDArray[np.int64]) -> tuple[str, bytes]:
             f"{archive} has changed since its table was made; delete {_beside(archive).name} and "
             "start again"
         )
-    return entry.name, chunk[data - start :]
+    content = chunk[data - start :]
+    if _holds_header(content):
+        raise CorruptArchiveError(
+            f"{archive}/{entry.name} reaches into the entry after it: the size in its header is "
+            "wrong; make the archive again"
+        )
+    return entry.name, content
+
+
+def _holds_header(content: bytes) -> bool:
+    """Return whether the header of another entry stands in an entry, at the start of a block."""
+    place = content.find(_MAGIC)
+    while place >= 0 and place % _BLOCK != _MAGIC_PLACE:
+        place = content.find(_MAGIC, place + 1)
+    return place >= 0
 
 
 def is_image(name: str) -> bool:

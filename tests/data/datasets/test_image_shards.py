@@ -92,3 +92,20 @@ def test_no_archive_is_explained(tmp_path: Path) -> None:
         ImageShards(tmp_path, split="val")
     with pytest.raises(FileNotFoundError, match=r"no archive below.*for the train set, among 1"):
         ImageShards(tmp_path, split="train")
+
+
+def test_entries_are_sampled_before_the_first_step(
+    shards: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    pack(shards / "000001.tar", {"1.png": image(1), "2.png": image(2)[:40], "3.png": b"text" * 20})
+    (shards / "000001.tar.index.npy").unlink(missing_ok=True)
+    ImageShards(shards, split="train")
+    [message] = [m for m in caplog.messages if "cannot be read" in m]
+    assert message.startswith(f"{shards}: 2 of 20 images that were looked into cannot be read")
+    assert "000001.tar/2.png is truncated" in message
+    assert "000001.tar/3.png is damaged or not an image" in message
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    pack(alone / "a.tar", {"1.png": b"text" * 20})
+    with pytest.raises(ValueError, match="1 of 1 images that were looked into cannot be read"):
+        ImageShards(alone, split="train", val_fraction=None)

@@ -140,3 +140,64 @@ def test_a_table_that_does_not_fit_is_made_again(tmp_path: Path, content: Any) -
         table.write_bytes(content)
     rows = load_index(path)
     assert read_entry(path, rows[0]) == ("a.jpg", b"x")
+
+
+def rewritten(path: Path, changes: dict[int, bytes]) -> Path:
+    """Change bytes of the first header of an archive, and make its checksum right again."""
+    content = bytearray(path.read_bytes())
+    for place, new in changes.items():
+        content[place : place + len(new)] = new
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    path.write_bytes(content)
+    return path
+
+
+SIZE, KIND, SPARSE, REAL_SIZE = 124, 156, 386, 483  # places in a header
+RUN = b"%011o\0" % 0 + b"%011o\0" % 80
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({SIZE: b"77777777777\0"}, "cannot be read as a tar"),
+        ({SIZE: b"\xff" * 12}, "is cut off or damaged at byte 512"),
+        ({KIND: b"S", SPARSE: RUN, REAL_SIZE: b"%011o\0" % (1 << 30)}, r"1\.png is stored sparse"),
+    ],
+)
+def test_headers_that_lie_are_refused(
+    tmp_path: Path, changes: dict[int, bytes], message: str
+) -> None:
+    path = pack(tmp_path / "a.tar", {"1.png": image(1), "2.png": image(2)}, form=tarfile.GNU_FORMAT)
+    with pytest.raises(CorruptArchiveError, match=message):
+        load_index(rewritten(path, changes))
+
+
+@pytest.mark.parametrize("size", ["99999999999999999999", "-5", "many"])
+def test_sizes_of_extended_headers_are_not_believed(tmp_path: Path, size: str) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("1.png")
+        entry.size = len(image(1))
+        entry.pax_headers = {"size": size}
+        archive.addfile(entry, io.BytesIO(image(1)))
+    with pytest.raises(CorruptArchiveError, match=r"a\.tar (cannot be read|is cut off)"):
+        load_index(path)
+
+
+def test_an_entry_that_swallows_the_next_is_named(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar", {"1.png": image(1), "2.png": image(2)}, form=tarfile.GNU_FORMAT)
+    rewritten(path, {SIZE: b"%011o\0" % (len(image(1)) + 1024)})
+    [row] = load_index(path)
+    with pytest.raises(CorruptArchiveError, match=r"a\.tar/1\.png reaches into the entry after it"):
+        read_entry(path, row)
+
+
+def test_links_and_devices_are_no_images(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE)):
+            entry = tarfile.TarInfo(f"{number}.png")
+            entry.type, entry.linkname = kind, "/etc/passwd"
+            archive.addfile(entry)
+    assert len(load_index(path)) == 0
