@@ -110,6 +110,32 @@ def test_the_user_wins(capsys: pytest.CaptureFixture[str]) -> None:
     assert "0.01, as you say" in capsys.readouterr().out
 
 
+def test_an_experiment_of_ones_own_decides_what_it_sets() -> None:
+    worlds.write_people(Path("people"))
+    folder = Path("mine/experiment")
+    folder.mkdir(parents=True)
+    (folder / "fish.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - finetune/pose\n  - _self_\nimage_size: [96, 64]\n"
+        "trainer:\n  max_epochs: 60\n"
+    )
+    words = ["--config-dir", "mine", "experiment=fish", "data.root=people", "trainer=cpu"]
+    hydra_app.complete_overrides(hydra_app.Command.TRAIN, words)
+    found = dict(word.split("=", 1) for word in decided_words())
+    assert not {"image_size", "trainer.max_epochs"} & set(found)
+    assert found["trainer.check_val_every_n_epoch"] == "7"  # 60 // 8
+
+
+@pytest.mark.parametrize("mode", ["fast", "overfit"])
+def test_a_debug_run_keeps_its_own_numbers(mode: str) -> None:
+    worlds.write_people(Path("people"))
+    words = ["experiment=finetune/pose", "data.root=people", "trainer=cpu", f"debug={mode}"]
+    config = compose(hydra_app.complete_overrides(hydra_app.Command.TRAIN, words))
+    assert config.trainer.max_epochs == {"fast": 1, "overfit": 200}[mode]
+    if mode == "overfit":
+        assert config.optimizer.lr == 1e-3
+        assert (config.weights, config.head_width) == (None, 128)
+
+
 # ---- classes -------------------------------------------------------------------------------------
 
 
