@@ -74,6 +74,7 @@ class _Main(click.Command):
 @click.option("--group-by", help="Keep together: folder, video, or a regular expression.")
 @click.option("--seed", default=0, show_default=True, help="Of the split.")
 @click.option("--skeleton", help="Names and order of the keypoints: coco17, ..., or a YAML.")
+@click.option("--from", "source_skeleton", help="Set that the source's keypoints are of.")
 @click.option("--classes", help="Class list of the regions: lip20, ..., or a YAML.")
 @click.option("--label", "labels", multiple=True, help="Keep this label; may be repeated.")
 @click.option(
@@ -94,6 +95,7 @@ def folder(
     group_by: str | None,
     seed: int,
     skeleton: str | None,
+    source_skeleton: str | None,
     classes: str | None,
     labels: tuple[str, ...],
     images: Literal["link", "copy", "none"],
@@ -109,6 +111,7 @@ def folder(
         group_by=group_by,
         seed=seed,
         skeleton=skeleton,
+        source_skeleton=source_skeleton,
         classes=classes,
         labels=labels,
         images=images,
@@ -171,6 +174,8 @@ def _report(result: Converted, *, is_divided: bool) -> None:
     if result.target is not None:
         names = result.target.points.names
         click.echo(f"{len(names)} keypoints: {first(names, 20)}")
+        if missing := result.target.missing:
+            click.echo(f"{len(missing)} of them are not in the source: {first(missing, 20)}")
     if result.class_ids:
         listed = [f"{value} {label}" for label, value in result.class_ids.items()]
         click.echo(f"classes: {first(listed, 20)}")

@@ -12,6 +12,7 @@ from sapiens_lab.data.checks.finding import first
 from sapiens_lab.data.conversion.people import Target, choose_people
 from sapiens_lab.data.importers.annotated import Annotated, AnnotatedImage, Instance
 
+NO_POINTS = "people without any point of the skeleton"
 NOTHING_LEFT = "images without an annotation that is written"
 
 
@@ -30,6 +31,7 @@ def choose(
     *,
     labels: Collection[str],
     skeleton: str | None,
+    source_skeleton: str | None,
     classes: str | None,
     is_masks: bool,
 ) -> Chosen:
@@ -39,6 +41,7 @@ def choose(
         annotated: the source.
         labels: that are kept; none keeps all.
         skeleton: order and names of the keypoints; ``None`` takes the source's.
+        source_skeleton: the set that the source's keypoints are of, where it matters.
         classes: class list of regions; ``None`` takes the source's labels.
         is_masks: whether regions alone are written.
 
@@ -51,9 +54,15 @@ def choose(
     if labels:
         keep_labels(annotated, labels)
     parts = Parts.load(classes) if classes else None
-    target = None if is_masks else choose_people(annotated, skeleton=skeleton)
+    had_points = {id(i) for image in annotated.images for i in image.instances if i.keypoints}
+    target = None
+    if not is_masks:
+        target = choose_people(annotated, skeleton=skeleton, source_skeleton=source_skeleton)
     for image in annotated.images:
-        kept = [_kept(i, image, target, parts, annotated) for i in image.instances]
+        kept = [
+            _kept(i, image, target, parts, annotated, had_points=id(i) in had_points)
+            for i in image.instances
+        ]
         image.instances = [i for i in kept if i is not None]
     images = [image for image in annotated.images if image.instances]
     empty = [image.name for image in annotated.images if not image.instances]
@@ -113,16 +122,14 @@ def _kept(
     target: Target | None,
     parts: Parts | None,
     annotated: Annotated,
+    *,
+    had_points: bool,
 ) -> Instance | None:
     """Return what of an annotation is written."""
     dropped, item = annotated.dropped, f"{instance.label} in {image.name}"
     kept = replace(instance, keypoints=dict(instance.keypoints))
     if target is None:
         kept.keypoints = {}
-    elif unknown := instance.keypoints.keys() - target.names.keys():
-        name = min(unknown)
-        dropped.add("points that the skeleton does not have", f"{name} of {item}", len(unknown))
-        kept.keypoints = {n: p for n, p in instance.keypoints.items() if n in target.names}
     if parts is not None and kept.has_region:
         try:
             parts.class_of(kept.label)
@@ -131,7 +138,6 @@ def _kept(
             kept.polygons, kept.counts = [], None
     if kept.keypoints or kept.has_region:
         return kept
-    if instance.keypoints or instance.has_region:
-        return None  # counted above, or not asked for
-    dropped.add("boxes without keypoints or region", item)
+    if not (instance.keypoints or instance.has_region):  # else counted above, or not asked for
+        dropped.add(NO_POINTS if had_points else "boxes without keypoints or region", item)
     return None

@@ -66,8 +66,7 @@ def coco_content(
 
 def points_of(instance: Instance, target: Target) -> list[tuple[float, float, int]]:
     """Return the keypoints in the order of the target, (0, 0, 0) for those not labeled."""
-    named = {target.names[n]: p for n, p in instance.keypoints.items() if n in target.names}
-    return [named.get(name, (0, 0, 0)) for name in target.points.names]
+    return [instance.keypoints.get(name, (0, 0, 0)) for name in target.points.names]
 
 
 def region_area(instance: Instance) -> float:

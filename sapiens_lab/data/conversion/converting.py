@@ -13,7 +13,7 @@ import yaml
 from sapiens_lab.data.conversion.choose import Chosen, choose, class_ids, parts_yaml
 from sapiens_lab.data.conversion.coco_rows import Made, coco_content
 from sapiens_lab.data.conversion.mask_files import draw_labels, encode_labels
-from sapiens_lab.data.conversion.people import Target, skeleton_yaml
+from sapiens_lab.data.conversion.people import Target, skeleton_text
 from sapiens_lab.data.conversion.placing import Advance, Images, Placed, image_dir, place_images
 from sapiens_lab.data.conversion.splits import WHOLE, divide_groups, given_splits
 from sapiens_lab.data.conversion.whole_folder import check_empty, whole_folder
@@ -33,6 +33,7 @@ class Options:
     group_by: str | None = None  # what stays on one side: folder, video or a regular expression
     seed: int = 0
     skeleton: str | None = None  # order and names of the keypoints
+    source_skeleton: str | None = None  # the set that the source's keypoints are of
     classes: str | None = None  # class list of regions
     labels: tuple[str, ...] = ()  # that are kept; none keeps all
     images: Images = "link"
@@ -117,6 +118,7 @@ def convert(
         annotated,
         labels=options.labels,
         skeleton=options.skeleton,
+        source_skeleton=options.source_skeleton,
         classes=options.classes,
         is_masks=options.masks,
     )
@@ -131,8 +133,12 @@ def convert(
             _write_masks(places, part, ids, names)
         else:
             files, made = _write_coco(places, part, chosen)
-        skeleton = _write_yaml(part, SKELETON_FILE, _skeleton(chosen.target))
-        parts = _write_yaml(part, PARTS_FILE, parts_yaml(chosen, names) if names else None)
+        skeleton = skeleton_text(chosen.target) if chosen.target else None
+        if skeleton is not None:
+            (part / SKELETON_FILE).write_text(skeleton, encoding="utf-8")
+        if names:
+            text = yaml.safe_dump(parts_yaml(chosen, names), sort_keys=False)
+            (part / PARTS_FILE).write_text(text, encoding="utf-8")
     given = chosen.target.skeleton if chosen.target else None
     return Converted(
         root=out,
@@ -140,8 +146,8 @@ def convert(
         annotation_files={name: out / path.relative_to(part) for name, path in files.items()},
         image_dirs={name: image_dir(out, name, annotated.root, options.images) for name in splits},
         target=chosen.target,
-        skeleton=str(out / SKELETON_FILE) if skeleton else given,
-        parts=str(out / PARTS_FILE) if parts else None,
+        skeleton=given if skeleton is None else str(out / SKELETON_FILE),
+        parts=str(out / PARTS_FILE) if names else None,
         class_ids=ids,
         made=made,
         dropped=annotated.dropped,
@@ -208,14 +214,3 @@ def _write_masks(places: Placed, part: Path, ids: dict[str, int], names: Collect
             path = folder / f"{stem}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encode_labels(draw_labels(image, ids, background=background)))
-
-
-def _skeleton(target: Target | None) -> dict[str, Any] | None:
-    return None if target is None else skeleton_yaml(target)
-
-
-def _write_yaml(part: Path, name: str, content: dict[str, Any] | None) -> bool:
-    if content is None:
-        return False
-    (part / name).write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
-    return True

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens_lab.anatomy.loading import read_json
+from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.importers.annotated import (
     Annotated,
     AnnotatedImage,
@@ -18,6 +19,13 @@ from sapiens_lab.data.importers.annotated import (
 from sapiens_lab.data.importers.coco_masks import counts_of_rle
 from sapiens_lab.data.importers.files import base_of, head, look
 from sapiens_lab.data.importers.gather import Gatherer, number
+
+# COCO-WholeBody keeps its 133 points under five keys; joined in this order.
+_WHOLE_BODY = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+
+
+def _whole_body() -> Skeleton:
+    return Skeleton.load("wholebody133")
 
 
 def find(root: Path) -> str | None:
@@ -33,11 +41,18 @@ def read(root: Path) -> Annotated:
         ValueError: a file is not JSON, or its lists are not lists; names it.
     """
     gatherer = Gatherer(root)
+    read_by: dict[str, Path] = {}  # which file an image is annotated in
     for path in look(root, ".json"):
         if _is_coco(path):
             content = read_json(path)
-            if isinstance(content, dict):
-                _read_file(gatherer, path, content)
+            if isinstance(content, dict) and content.get("annotations"):
+                for name in _read_file(gatherer, path, content):
+                    if name in read_by:
+                        raise ValueError(
+                            f"{read_by[name]} and {path} both annotate {name}; give the one that "
+                            f"you want: `sapiens convert {path} OUT`"
+                        )
+                    read_by[name] = path
     return gatherer.finish()
 
 
@@ -48,7 +63,8 @@ def _is_coco(path: Path) -> bool:
     )
 
 
-def _read_file(gatherer: Gatherer, path: Path, content: dict[str, Any]) -> None:
+def _read_file(gatherer: Gatherer, path: Path, content: dict[str, Any]) -> set[str]:
+    """Read a file, and return the names of its images."""
     lists = {key: content.get(key) for key in ("images", "annotations", "categories")}
     for key, rows in lists.items():
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -78,6 +94,7 @@ def _read_file(gatherer: Gatherer, path: Path, content: dict[str, Any]) -> None:
             gatherer.dropped.add("annotations of a category that is not listed", path.name)
         else:
             gatherer.add(image, _instance(gatherer, row, image, found, names[found]))
+    return {image.name for image in images.values()}
 
 
 def _key(value: Any) -> Any:
@@ -126,8 +143,11 @@ def _instance(
 
 
 def _keypoints(row: Mapping[str, Any], names: list[str]) -> dict[str, Point]:
-    given = row.get("keypoints")
-    values = [number(value) for value in given] if isinstance(given, list) else []
+    keys = _WHOLE_BODY if "foot_kpts" in row else ("keypoints",)
+    lists = [row.get(key) for key in keys]
+    values = [number(value) for given in lists if isinstance(given, list) for value in given]
+    if len(keys) > 1 and len(values) == 3 * _whole_body().num_keypoints:
+        names = list(_whole_body().keypoints)
     if len(names) * 3 != len(values):
         names = [str(i + 1) for i in range(len(values) // 3)]
     points = zip(values[::3], values[1::3], values[2::3], strict=False)

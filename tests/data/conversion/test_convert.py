@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.arrays import read_labels
 from sapiens_lab.data.conversion import Converted, Options, convert, import_into
 from sapiens_lab.data.conversion.converting import find_importer
@@ -139,3 +140,68 @@ def test_nothing_is_overwritten_and_nothing_half_written(
     assert sorted(p.name for p in out.iterdir()) == ["annotations", "images", "skeleton.yaml"]
     assert not killed.exists()
     assert {p.name for p in tmp_path.iterdir()} == {"yolo", "out"}
+
+
+def coco_people(root: Path, skeleton: str, *, is_named: bool) -> Path:
+    """Write one person with the points of a shipped set at (i, 2 i), all visible but the first."""
+    names = Skeleton.load(skeleton).keypoints
+    sources.image(root / "a.jpg", 640, 320)
+    points = [value for i in range(len(names)) for value in (i, 2 * i, 1 if i == 0 else 2)]
+    category = {"id": 1, "name": "person", **({"keypoints": names} if is_named else {})}
+    sources.dump(
+        root / "people.json",
+        {
+            "images": [{"id": 1, "file_name": "a.jpg"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "keypoints": points}],
+            "categories": [category],
+        },
+    )
+    return root
+
+
+def written(out: Path, source: Path, **options: object) -> dict[str, list[float]]:
+    """Return the points of the first person that was written, by name."""
+    result = converted(source, out, **options)
+    content = json.loads(result.annotation_files["all"].read_text())
+    names, values = content["categories"][0]["keypoints"], content["annotations"][0]["keypoints"]
+    return {name: values[3 * i : 3 * i + 3] for i, name in enumerate(names)}
+
+
+@pytest.mark.parametrize("source", ["goliath308", "wholebody133", "halpe26", "mediapipe33"])
+def test_sets_are_converted_by_name(tmp_path: Path, source: str) -> None:
+    """Each of COCO's 17 is where the source has it."""
+    theirs = Skeleton.load(source)
+    root = coco_people(tmp_path / "people", source, is_named=True)
+    points = written(tmp_path / "out", root, skeleton="coco17")
+    assert tuple(points) == Skeleton.load("coco17").keypoints
+    for name, (x, y, visible) in points.items():
+        i = theirs.index(name)
+        assert (x, y, visible) == (i, 2 * i, 1 if i == 0 else 2)
+
+
+def test_a_neck_is_the_middle_of_the_shoulders(tmp_path: Path) -> None:
+    """COCO's shoulders are points 5 and 6; the nose is occluded."""
+    root = coco_people(tmp_path / "people", "coco17", is_named=True)
+    points = written(tmp_path / "out", root, skeleton="openpose18")
+    assert points["neck"] == [5.5, 11, 2]
+    assert points["nose"] == [0, 0, 1]
+
+
+def test_numbers_of_a_known_set(tmp_path: Path) -> None:
+    """133 numbered points are COCO-WholeBody's if one says so; without, they fit no set of 17."""
+    root = coco_people(tmp_path / "people", "wholebody133", is_named=False)
+    with pytest.raises(ValueError, match="--from NAME"):
+        written(tmp_path / "no", root, skeleton="coco17")
+    points = written(tmp_path / "out", root, skeleton="coco17", source_skeleton="wholebody133")
+    assert points["right_ankle"] == [16, 32, 2]
+    own = written(tmp_path / "own", root, source_skeleton="wholebody133")
+    assert tuple(own) == Skeleton.load("wholebody133").keypoints
+    with pytest.raises(ValueError, match="numbers 133 keypoints, 'coco17' has 17"):
+        written(tmp_path / "no", root, source_skeleton="coco17")
+
+
+def test_points_that_are_not_written_are_counted(tmp_path: Path) -> None:
+    root = coco_people(tmp_path / "people", "wholebody133", is_named=True)
+    result = converted(root, tmp_path / "out", skeleton="coco17")
+    assert result.dropped.counts == {"points that the skeleton does not have": 116}
+    assert result.skeleton == "coco17"

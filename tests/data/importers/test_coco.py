@@ -57,7 +57,7 @@ def test_an_export_of_roboflow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["images", "annotations", "categories"])
 def test_lists_that_are_none(tmp_path: Path, key: str) -> None:
-    sources.dump(tmp_path / "a.json", {**content(), key: {"a": 1}})
+    sources.dump(tmp_path / "a.json", {**content({}), key: {"a": 1}})
     with pytest.raises(ValueError, match=f"`{key}` is no list"):
         read(tmp_path)
 
@@ -72,3 +72,23 @@ def test_rows_that_make_no_sense(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert [i.keypoints for i in found.images[0].instances] == [{"nose": (1, 2, 2)}]
     assert sum(found.dropped.counts.values()) == 7
+
+
+def test_whole_bodies_are_joined(tmp_path: Path) -> None:
+    """Five lists of COCO-WholeBody; the confidence of faces and hands is no visibility."""
+    sources.image(tmp_path / "a.jpg")
+    counts = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21}
+    lists = {key: [5, 6, 0.4] * count for key, count in counts.items()}
+    sources.dump(tmp_path / "a.json", content({**lists, "righthand_kpts": [7, 8, 1] * 21}))
+    (person,) = read(tmp_path).images[0].instances
+    assert len(person.keypoints) == 133
+    assert person.keypoints["left_big_toe"] == (5, 6, 2)
+    assert person.keypoints["right_hand_root"] == (7, 8, 1)
+
+
+def test_two_files_of_the_same_images_are_not_mixed(tmp_path: Path) -> None:
+    sources.image(tmp_path / "a.jpg")
+    for name in ("instances", "person_keypoints"):
+        sources.dump(tmp_path / f"{name}.json", content({"keypoints": [1, 2, 2, 3, 4, 2]}))
+    with pytest.raises(ValueError, match=r"both annotate a\.jpg; give the one"):
+        read(tmp_path)
