@@ -153,9 +153,9 @@ def train_commands(result: Converted, out: Path, *, is_masks: bool) -> list[str]
 
     commands = []
     if result.num_people and result.skeleton:
-        commands.append(["experiment=pose/coco17", *common, f"skeleton={shown(result.skeleton)}"])
+        commands.append(["experiment=finetune/pose", *common, f"skeleton={shown(result.skeleton)}"])
     if result.num_regions and result.parts:
-        words = ["experiment=segmentation/goliath28", *([] if is_masks else ["data=coco_parts"])]
+        words = ["experiment=finetune/segmentation"]
         commands.append([*words, *common, f"parts={shown(result.parts)}"])
     return [shlex.join(["sapiens", "train", *words]) for words in commands]
 

@@ -82,6 +82,8 @@ def test_splits(tmp_path: Path) -> None:
         (["nowhere", "out"], "nowhere does not exist"),
         (["empty", "out"], "no known format is recognized"),
         (["yolo", "yolo"], "is not empty"),
+        (["yolo", "yolo/out"], "lies within yolo"),
+        (["yolo/data.yaml", "yolo/out"], "lies within yolo"),
         (["yolo", "out", "--label", "dog"], "there is no label 'dog'; the labels are person"),
         (["yolo", "out", "--skeleton", "coco17"], "only 0 of the 17 keypoints"),
         (["yolo", "out", "--masks"], "nothing is left to write of 2 images"),
@@ -126,3 +128,19 @@ def test_coco_can_be_converted_again(tmp_path: Path) -> None:
         for name in ("one", "two")
     )
     assert first == second
+
+
+def test_names_cannot_drive_a_terminal(tmp_path: Path) -> None:
+    """Control characters, and what no file can hold, become question marks."""
+    sources.image(tmp_path / "lm/a.jpg")
+    shapes = [
+        {"label": name, "shape_type": "point", "points": [[9, 9 + i]]}
+        for i, name in enumerate(("nose", "eye\x1b[2J\n", "\ud800", "a\u202eb"))
+    ]
+    sources.dump(tmp_path / "lm/a.json", {"shapes": shapes, "imagePath": "a.jpg"})
+    sources.dump(tmp_path / "lm/b.json", {"shapes": shapes, "imagePath": "\x1b[31m.jpg"})
+    result = convert(tmp_path / "lm", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    assert "4 keypoints: nose, eye?[2J?, ?, a?b" in result.output
+    assert "not in the folder, e.g. ?[31m.jpg" in result.output

@@ -111,6 +111,12 @@ def convert(
         OSError: ``out`` cannot be written.
     """
     check_empty(out)
+    inside = source if source.is_dir() else source.parent
+    if out.resolve().is_relative_to(inside.resolve()):
+        raise ValueError(
+            f"{out} lies within {inside}, so that the next conversion would read it as well; name "
+            "a folder beside it"
+        )
     if options.masks and options.images == "none":
         raise ValueError("masks are found by their images: --masks needs --images link or copy")
     annotated = importer.read(source)

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
+def printable(text: str) -> str:
+    """Return a name without what moves a terminal's cursor or no file can hold."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 @dataclass(slots=True)
 class Dropped:
     """Counts by reason, and the first item of each."""
@@ -17,7 +22,7 @@ class Dropped:
         """Count items that are left out."""
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
-            self.examples.setdefault(reason, item[:120])
+            self.examples.setdefault(reason, printable(item[:120]))
 
     def lines(self) -> Iterator[str]:
         """Return a line per reason, the most frequent first."""

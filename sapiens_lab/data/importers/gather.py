@@ -21,7 +21,7 @@ from sapiens_lab.data.importers.annotated import (
     PointSet,
     Polygon,
 )
-from sapiens_lab.data.importers.dropped import Dropped
+from sapiens_lab.data.importers.dropped import Dropped, printable
 from sapiens_lab.data.importers.files import ImageFiles
 
 MAX_KEYPOINTS = 2000  # of one person; the largest known sets have some hundreds
@@ -102,10 +102,11 @@ class Gatherer:
     def add(self, image: AnnotatedImage, instance: Instance) -> None:
         """Add an annotation, without what makes no sense in it, which is counted."""
         size = image.size
+        instance.label = printable(instance.label)
         item = f"{instance.label} in {image.name}"
         had_something = bool(instance.keypoints or instance.has_region or instance.box)
         instance.keypoints = {
-            name: point
+            printable(name): point
             for name, point in instance.keypoints.items()
             if self._is_near(point[:2], size, item)
         }
@@ -133,8 +134,8 @@ class Gatherer:
         return Annotated(
             root=self.root,
             images=images,
-            point_sets=self.point_sets,
-            classes=self.classes,
+            point_sets={printable(label): _clean(s) for label, s in self.point_sets.items()},
+            classes=list(dict.fromkeys(map(printable, self.classes))),
             dropped=self.dropped,
         )
 
@@ -170,6 +171,16 @@ class Gatherer:
             self.dropped.add("boxes without width or height", item)
             return None
         return ordered
+
+
+def _clean(points: PointSet) -> PointSet:
+    """Return a point set with names as ``Gatherer.add`` writes them."""
+    pairs = points.flip_pairs
+    return PointSet(
+        names=list(dict.fromkeys(map(printable, points.names))),
+        edges=[(printable(a), printable(b)) for a, b in points.edges],
+        flip_pairs=None if pairs is None else [(printable(a), printable(b)) for a, b in pairs],
+    )
 
 
 def numbered(values: Sequence[Point | None]) -> dict[str, Point]:

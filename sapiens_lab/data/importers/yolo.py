@@ -103,9 +103,9 @@ def _shape(content: Mapping[str, Any], path: Path) -> tuple[int, int] | None:
     if shape is None:
         return None
     if not isinstance(shape, list) or len(shape) != 2 or shape[1] not in (2, 3):
-        raise ValueError(f"{path}: kpt_shape={shape!r} must be [number of keypoints, 2 or 3]")
+        raise ValueError(f"{path}: kpt_shape must be [number of keypoints, 2 or 3]")
     if not isinstance(shape[0], int) or not 0 < shape[0] <= MAX_KEYPOINTS:
-        raise ValueError(f"{path}: kpt_shape={shape!r} must have 1 to {MAX_KEYPOINTS} keypoints")
+        raise ValueError(f"{path}: kpt_shape must have 1 to {MAX_KEYPOINTS} keypoints")
     return shape[0], shape[1]
 
 
@@ -115,18 +115,23 @@ def _point_set(content: Mapping[str, Any], path: Path, count: int) -> PointSet:
         named = next(iter(named.values()), None)
     names = [str(i + 1) for i in range(count)]
     if named is not None:
-        if not isinstance(named, list) or len(set(map(str, named))) != count:
+        if not _are(named, str, int) or len(set(map(str, named))) != count:
             raise ValueError(f"{path}: kpt_names must list {count} different names")
         names = [str(name) for name in named]
     flips = content.get("flip_idx")
     if flips is None:
         return PointSet(names=names)
-    if not isinstance(flips, list) or sorted(map(str, flips)) != sorted(map(str, range(count))):
+    if not _are(flips, int) or sorted(flips) != list(range(count)):
         raise ValueError(f"{path}: flip_idx must list the numbers 0 to {count - 1}, each once")
     pairs = [(names[i], names[j]) for i, j in enumerate(flips) if i < j]
     if any(flips[flips[i]] != i for i in range(count)):
         raise ValueError(f"{path}: flip_idx must exchange pairs: each point's partner's is itself")
     return PointSet(names=names, flip_pairs=pairs)
+
+
+def _are(values: Any, *types: type) -> bool:
+    """Return whether a list holds such values alone: aliases of YAML make others huge."""
+    return isinstance(values, list) and set(map(type, values)) <= set(types)
 
 
 def _subsets(content: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
