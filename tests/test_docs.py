@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
 import shlex
 from pathlib import Path
@@ -24,6 +25,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
+import sapiens_lab
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.commands.hydra_app import config_folder
@@ -53,6 +55,7 @@ HYDRA = ("python train.py", "python evaluate.py", "sapiens train", "sapiens eval
 ARGUMENTS = {"num_heads", "image_size", "trust_import_paths"}
 # What placeholders stand for; all of it is made by `world`, or only named in a config.
 FILL = {
+    "photos/": "images/",
     "datasets/coco": "images",
     "data.root=mine": "data.root=images",
     "parts=mine.yaml": "parts=parts.yaml",
@@ -78,6 +81,7 @@ SMALLER = (
 # Commands that are parsed and not run.
 PARSED = {
     "sapiens weights download": "it downloads gigabytes",
+    "sapiens predict images/ --weights pose_export --detector": "tests/inference/test_detect.py",
     "sapiens doctor": "its exit status is what it finds; tests/commands/doctor runs it",
     "sapiens weights push": "it publishes; tests/weights/test_publish.py has a hub of its own",
 }
@@ -143,6 +147,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cv2.imwrite(str(folder / "photo.jpg"), generated.image_uint8("photo", 96, 80))
     for name in ("person.obj", "person.glb"):
         trimesh.creation.capsule(height=1.2, radius=0.3, count=[8, 8]).export(folder / name)
+    box = {"image_id": 0, "category_id": 1, "bbox": [8, 8, 40, 60], "score": 0.9}
+    boxes = [{**box, "image_id": i} for i in range(6)]
+    (folder / "people.json").write_text(json.dumps(boxes))
     save_models(folder)
     save_exports(folder)
     return folder
@@ -165,7 +172,8 @@ def save_exports(folder: Path) -> None:
 def save_models(folder: Path) -> None:
     """Export a tiny pose model, with an output to verify it by, and a masked autoencoder."""
     model = made().eval()
-    save_model(model, folder / "pose_export", task={"name": "pose"})
+    rule = {"crop": "box", "box_padding": 1.25}
+    save_model(model, folder / "pose_export", task={"name": "pose"}, input=rule)
     image = generated.normal("image", (1, 3, 64, 48))
     output = model.head(model.backbone(image)).detach()
     save_file({"image": image, "output": output}, folder / "recorded.safetensors")
@@ -262,7 +270,8 @@ def test_no_command_of_another_name_is_documented() -> None:
 
 def test_the_snippet_of_the_readme_runs(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world)
-    (block,) = code_blocks(ROOT / "README.md", "python")
+    predict, block = code_blocks(ROOT / "README.md", "python")
+    exec(filled(predict), {"sapiens_lab": sapiens_lab})
     images = torch.zeros(2, 3, 64, 48, dtype=torch.uint8)
     names: dict[str, Any] = {"images": images}
     block = block.replace("sapiens-pose-0.3b", "pose_export").replace("[5, 11, -1]", "[0, 1, -1]")

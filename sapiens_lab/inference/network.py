@@ -20,7 +20,7 @@ from sapiens_lab.data.fields import Image
 from sapiens_lab.data.sample import Batch, Meta, Sample, collate
 from sapiens_lab.data.transforms import CropToBox, ExpandBox, Transform, Warp
 from sapiens_lab.inference.boxes import Boxes
-from sapiens_lab.inference.tasks_of_weights import multitask_of, task_of
+from sapiens_lab.inference.tasks_of_weights import believed, multitask_of, task_of
 from sapiens_lab.models.heads import MultiHead
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.tasks.multitask import MultiTask
@@ -30,6 +30,7 @@ from sapiens_lab.weights.model import load_model
 
 log = logging.getLogger(__name__)
 
+_MAX_PADDING = 100  # of a box; the official one is 1.25
 _FIXED = np.random.default_rng(0)  # the steps of an evaluation draw nothing
 
 
@@ -198,28 +199,37 @@ def load_network(
     found = read_weights(source)
     weights = replace(found, description=found.describe())  # derived, and logged, once
     assert weights.description is not None
-    values, where = weights.description.task, weights.origin
-    if task not in (None, weights.description.task_name) and task not in values.get("tasks", ()):
-        raise ValueError(f"{where} is a model for {weights.description.task_name}, not for {task}")
-    if weights.description.task_name in ("pretrain", "unknown"):
-        task_of(values, num_outputs=0, flip_test=None, where=where)  # says why not
+    values, rule, where = weights.description.task, weights.description.input, weights.origin
+    where = where.removesuffix(f"/{TENSORS}")
+    with believed(where):
+        _check_task(values, task, where)
     model = load_model(weights, trust_import_paths=trust_import_paths, device=device)
     assert isinstance(model, Sapiens)
-    meaning = _task(model, values, flip_test, where)
+    with believed(where):
+        meaning = _task(model, values, flip_test, where)
+        steps = _steps(rule, model.backbone.image_size, where)
     if isinstance(meaning, MultiTask) and task is not None:
         meaning = _single(model, meaning, task, where)
-    rule = weights.description.input
     if compile:
         model.compile()
     return Network(
         model,
         meaning,
-        _steps(rule, model.backbone.image_size, where),
+        steps,
         takes_boxes=rule.get("crop") == "box",
-        origin=where.removesuffix(f"/{TENSORS}"),
+        origin=where,
         license=found.license,
         dtype=dtype,
     )
+
+
+def _check_task(values: Mapping[str, Any], task: str | None, where: str) -> None:
+    """Refuse weights for something else before the model is built."""
+    name = str(values.get("name", "unknown"))
+    if task not in (None, name) and task not in values.get("tasks", ()):
+        raise ValueError(f"{where} is a model for {name}, not for {task}")
+    if name in ("pretrain", "unknown"):
+        task_of(values, num_outputs=0, flip_test=None, where=where)  # says why not
 
 
 def _task(model: Sapiens, values: Mapping[str, Any], flip_test: bool | None, where: str) -> Task:
@@ -260,7 +270,10 @@ def _steps(rule: Mapping[str, Any], size: tuple[int, int], where: str) -> tuple[
     if rule.get("crop") == "whole":
         return Resize(size), warp
     if rule.get("crop") == "box":
-        return ExpandBox(float(rule.get("box_padding", 1.0))), CropToBox(size), warp
+        padding = float(rule.get("box_padding", 1.0))
+        if not 0 < padding < _MAX_PADDING:
+            raise ValueError(f"{where}: a box_padding of {padding} makes no sense; export it again")
+        return ExpandBox(padding), CropToBox(size), warp
     raise ValueError(
         f"{where} does not say how images are cropped for it (crop: {rule.get('crop')!r}); "
         "export it again with the run that trained it"

@@ -7,7 +7,8 @@ needed. Its values come from a file: they are checked, and no path among them is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import resources
 from typing import Any
@@ -28,6 +29,21 @@ from sapiens_lab.tasks.segmentation import SegmentationTask
 from sapiens_lab.tasks.task import Task
 
 TASKS = ("pose", "segmentation", "depth", "normal")
+
+
+@contextmanager
+def believed(where: str) -> Iterator[None]:
+    """Say of a description whose values are of another kind that it is damaged.
+
+    Raises:
+        ValueError: it is.
+    """
+    try:
+        yield
+    except (TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
+        raise ValueError(
+            f"{where}: its description is damaged ({error}); export it again"
+        ) from error
 
 
 def task_of(

@@ -24,12 +24,13 @@ from sapiens_lab.losses.segmentation import WeightedCrossEntropy
 from sapiens_lab.metrics.depth import DepthErrors
 from sapiens_lab.metrics.normal import AngularErrors
 from sapiens_lab.metrics.segmentation import MeanIoU
+from sapiens_lab.tasks import to_source as to_source_module
 from sapiens_lab.tasks.depth import DepthTask, relative_depth
 from sapiens_lab.tasks.multitask import MultiTask
 from sapiens_lab.tasks.normal import NormalTask
 from sapiens_lab.tasks.segmentation import SegmentationTask
 from sapiens_lab.tasks.task import Task
-from sapiens_lab.tasks.to_source import to_source
+from sapiens_lab.tasks.to_source import labels_to_source, to_source
 
 SIZE = (64, 48)
 FIELDS = ("keypoints", "labels", "depth", "normal")
@@ -223,3 +224,20 @@ def test_a_stretched_map_goes_back_as_the_official_code_resizes_it() -> None:
     torch.testing.assert_close(
         to_source(logits, turned, (64, 48)), expected[0], atol=1e-3, rtol=1e-3
     )
+
+
+@pytest.mark.parametrize("size", [(97, 131), (40, 30)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_labels_in_bands_are_those_of_all_logits(
+    size: tuple[int, int], whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.randn(28, 32, 24, generator=torch.Generator().manual_seed(0))
+    box = np.array([5, 3, 28, 37])
+    matrix = geometry.resize(size, (64, 48)) if whole else geometry.crop(box, (64, 48))
+    meta = Meta(id=0, image_id=0, path="", size=size, bbox=box, matrix=matrix)
+    expected = to_source(logits, meta, (64, 48))
+    monkeypatch.setattr(to_source_module, "BAND_BYTES", 28 * 4 * size[1] * 7)  # 7 rows
+    assert torch.equal(to_source(logits, meta, (64, 48)), expected)
+    labels = labels_to_source(logits, meta, (64, 48))
+    assert labels.dtype == torch.uint8
+    assert torch.equal(labels.long(), expected.argmax(0))
