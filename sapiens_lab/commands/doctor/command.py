@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+_OPTIONS = ("--config-dir", "-cd", "--config-name", "-cn", "-m", "--multirun")  # Hydra's
+
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE]...")
@@ -51,6 +53,7 @@ def doctor(
     """
     from rich.console import Console
 
+    _refuse_options(overrides)
     if report is not None:
         check_target(report, overwrite=overwrite)
     with _progress() as say:
@@ -103,6 +106,17 @@ def diagnose(
     from sapiens_lab.commands.doctor.run import examine_run
 
     return diagnosis, examine_run(diagnosis, words, full=full, draws=draws, say=say)
+
+
+def _refuse_options(words: Sequence[str]) -> None:
+    """Refuse options that are neither ours nor tell where configs are.
+
+    Raises:
+        click.NoSuchOption: there is one.
+    """
+    for word in words:
+        if word.startswith("-") and word.partition("=")[0] not in _OPTIONS:
+            raise click.NoSuchOption(word, possibilities=["--report", "--json", "--full"])
 
 
 def _output_root(words: Sequence[str]) -> Path:

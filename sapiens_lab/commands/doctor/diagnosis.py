@@ -32,6 +32,11 @@ class Line:
     source: str = ""  # the file or folder that it is about
 
 
+def printable(text: str) -> str:
+    """Write out what a terminal would obey or no encoding knows; file names may hold anything."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """The lines of one subject, the worst first."""
@@ -42,7 +47,8 @@ class Section:
     @classmethod
     def of(cls, name: str, lines: Iterable[Line]) -> Section:
         """Return a section with its lines in order."""
-        return cls(name=name, lines=tuple(sorted(lines, key=lambda x: STATUSES.index(x.status))))
+        order = sorted(lines, key=lambda line: STATUSES.index(line.status))
+        return cls(name=name, lines=tuple(order))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from sapiens_lab.atomic import write_text
 from sapiens_lab.commands.doctor.charts import histogram, named_bars
-from sapiens_lab.commands.doctor.diagnosis import STATUSES, Diagnosis, Line, Section, plural
+from sapiens_lab.commands.doctor.diagnosis import (
+    STATUSES,
+    Diagnosis,
+    Line,
+    Section,
+    plural,
+    printable,
+)
 from sapiens_lab.commands.doctor.run import Shown
 from sapiens_lab.commands.doctor.statistics import distributions, tables
 from sapiens_lab.commands.doctor.target import MARK
@@ -42,20 +49,25 @@ def render(diagnosis: Diagnosis, shown: Shown) -> str:
 <html lang="en"><head><meta charset="utf-8">{MARK}
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>sapiens doctor: {escape(diagnosis.verdict())}</title>
+<title>sapiens doctor: {_text(diagnosis.verdict())}</title>
 <style>{style}</style></head>
 <body><main>
 {body}
-<footer>sapiens_lab {escape(diagnosis.version)}, {escape(diagnosis.time)}</footer>
+<footer>sapiens_lab {_text(diagnosis.version)}, {_text(diagnosis.time)}</footer>
 </main></body></html>
 """
+
+
+def _text(value: str) -> str:
+    """Return a text as HTML that shows it, whatever is in it."""
+    return escape(printable(value))
 
 
 def _head(diagnosis: Diagnosis) -> Iterator[str]:
     counts = diagnosis.counts()
     yield "<h1>sapiens doctor</h1>"
-    yield f'<div class="faint">{escape(diagnosis.time)}</div>'
-    words = escape(" ".join(["sapiens", "doctor", *diagnosis.command]))
+    yield f'<div class="faint">{_text(diagnosis.time)}</div>'
+    words = _text(" ".join(["sapiens", "doctor", *diagnosis.command]))
     yield f'<div class="command">{words}</div>'
     boxes = "".join(
         f'<div class="count {status if counts[status] else "zero"}"><b>{counts[status]}</b>'
@@ -81,7 +93,7 @@ def _findings(diagnosis: Diagnosis, offenders: Mapping[Line, Sequence[Tile]]) ->
         shown = f'<div class="tiles">{tiles}</div>' if tiles else ""
         yield (
             f'<div class="finding {line.status}"><div><span class="status">{line.status}</span> '
-            f'<span class="faint">{escape(section)}, {escape(line.name)}</span></div>'
+            f'<span class="faint">{_text(section)}, {_text(line.name)}</span></div>'
             f"{_body(line)}{shown}</div>"
         )
 
@@ -89,7 +101,7 @@ def _findings(diagnosis: Diagnosis, offenders: Mapping[Line, Sequence[Tile]]) ->
 def _samples(samples: Mapping[str, Sequence[Tile]]) -> Iterator[str]:
     for split, tiles in samples.items():
         if tiles:
-            yield f"<h2>Samples of the {escape(split)} set, as the network gets them</h2>"
+            yield f"<h2>Samples of the {_text(split)} set, as the network gets them</h2>"
             yield f'<div class="tiles">{"".join(_figure(tile) for tile in tiles)}</div>'
 
 
@@ -106,44 +118,44 @@ def _charts(shown: Shown) -> Iterator[str]:
         return
     yield "<h2>Distributions</h2>"
     keys = "".join(
-        f'<span class="key {"val" if split == "val" else "train"}"></span>{escape(split)}, '
+        f'<span class="key {"val" if split == "val" else "train"}"></span>{_text(split)}, '
         f"{counted.num_samples:,} samples, {counted.num_read:,} images read"
         for split, counted in shown.statistics.items()
     )
     yield f'<p class="faint">Fractions of each set.{keys}</p>'
     boxes = "".join(
-        f'<div class="chart"><h3>{escape(title)}</h3>{svg}</div>' for title, svg, _ in charts
+        f'<div class="chart"><h3>{_text(title)}</h3>{svg}</div>' for title, svg, _ in charts
     )
     yield f'<div class="charts">{boxes}</div>'
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield f"<h2>{escape(section.name.capitalize())}</h2>"
+    yield f"<h2>{_text(section.name.capitalize())}</h2>"
     yield "".join(
         f'<div class="line {line.status}"><span class="status">{line.status}</span>'
-        f'<span class="name">{escape(line.name)}</span><div class="body">{_body(line)}</div></div>'
+        f'<span class="name">{_text(line.name)}</span><div class="body">{_body(line)}</div></div>'
         for line in section.lines
     )
 
 
 def _body(line: Line) -> str:
     """Return text, source, items and remedy of a line."""
-    parts = [f"<pre>{escape(line.text)}</pre>"]
+    parts = [f"<pre>{_text(line.text)}</pre>"]
     if line.source and line.source not in line.text:
-        parts.append(f'<div class="faint"><code>{escape(line.source)}</code></div>')
+        parts.append(f'<div class="faint"><code>{_text(line.source)}</code></div>')
     if line.items:
-        items = [f"<li><code>{escape(item)}</code></li>" for item in line.items]
+        items = [f"<li><code>{_text(item)}</code></li>" for item in line.items]
         if line.count > len(line.items):
             items.append(f'<li class="faint">and {line.count - len(line.items):,} more</li>')
         parts.append(f"<ul>{''.join(items)}</ul>")
     if line.remedy:
-        parts.append(f'<div class="remedy">{escape(line.remedy)}</div>')
+        parts.append(f'<div class="remedy">{_text(line.remedy)}</div>')
     return "".join(parts)
 
 
 def _figure(tile: Tile) -> str:
     data = base64.b64encode(encode_jpeg(tile.image)).decode()
-    name = escape(tile.caption)
+    name = _text(tile.caption)
     width = max(_NARROWEST, round(_TILE_HEIGHT * tile.image.shape[1] / tile.image.shape[0]))
     return (
         f'<figure style="width:{width}px"><img alt="{name}" src="data:image/jpeg;base64,{data}">'

@@ -10,6 +10,7 @@ from sapiens_lab.commands.doctor.diagnosis import (
     Line,
     Section,
     Status,
+    printable,
 )
 
 if TYPE_CHECKING:
@@ -55,15 +56,15 @@ def _body(line: Line) -> Text:
     """Return what is beside a line's status: text, names of what is affected, remedy."""
     from rich.text import Text
 
-    body = Text(line.text)
+    body = Text(printable(line.text))
     if line.source and line.source not in line.text:
-        body.append(f"\n{line.source}", style="dim")
+        body.append(f"\n{printable(line.source)}", style="dim")
     for item in line.items:
-        body.append(f"\n- {item}")
+        body.append(f"\n- {printable(item)}")
     if line.items and line.count > len(line.items):
         body.append(f"\n- ... and {line.count - len(line.items):,} more", style="dim")
     if line.remedy:
-        body.append("\n-> ", style="bold").append(line.remedy)
+        body.append("\n-> ", style="bold").append(printable(line.remedy))
     return body
 
 

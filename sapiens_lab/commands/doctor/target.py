@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 MARK = '<meta name="generator" content="sapiens doctor">'
@@ -16,6 +17,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     """
     if path.is_dir():
         raise ValueError(f"--report {path} is a folder: name a file in it, e.g. {path}/report.html")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"--report {path}: {folder} is not writable")
     if overwrite or not path.exists():
         return
     with path.open(encoding="utf-8", errors="replace") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from sapiens_lab.commands.doctor.command import diagnose
-from sapiens_lab.commands.doctor.diagnosis import Diagnosis, Line
-from sapiens_lab.commands.doctor.html import render
+from sapiens_lab.commands.doctor.diagnosis import Diagnosis, Line, Section
+from sapiens_lab.commands.doctor.html import render, write_report
+from sapiens_lab.commands.doctor.page import print_page
 from sapiens_lab.commands.doctor.run import Shown
 from tests.command import status
 from tests.data.checks import worlds
@@ -26,7 +29,6 @@ HOSTILE = '<img src=x onerror="alert(1)">.png'
 def only_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The environment has tests of its own, and takes a second."""
     from sapiens_lab.commands.doctor import environment
-    from sapiens_lab.commands.doctor.diagnosis import Section
 
     monkeypatch.setattr(environment, "examine_environment", lambda _: Section.of("environment", []))
     monkeypatch.chdir(tmp_path)
@@ -134,6 +136,20 @@ def test_a_hostile_name_is_only_text(tmp_path: Path) -> None:
     assert all(source.startswith("data:image/jpeg") for source in page.sources)
 
 
+def test_names_that_no_terminal_should_obey_are_written_out(tmp_path: Path) -> None:
+    name = "red\x1b[31m\udcff.png"  # an escape sequence, and a byte that is no UTF-8
+    line = Line(**values(status="error", text=f"{name} is damaged", items=(name,)))
+    diagnosis = Diagnosis(command=[name], version="0", time="now")
+    diagnosis.sections.append(Section.of("data", [line]))
+    path = tmp_path / "report.html"
+    write_report(path, diagnosis, Shown())
+    assert r"red\x1b[31m\xdcff.png is damaged" in path.read_text()
+    printed = io.StringIO()
+    print_page(Console(file=printed, width=80), diagnosis)
+    assert "\x1b" not in printed.getvalue()
+    printed.getvalue().encode()
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -196,6 +212,13 @@ def test_a_report_replaces_nothing_but_a_report(
     assert status("doctor", "--report", str(tmp_path)) != 0
 
 
+def test_an_unknown_option_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("doctor", "--jsn") == 2
+    said = capsys.readouterr()
+    assert "--jsn" in said.err
+    assert said.out == ""
+
+
 def test_an_exported_model_is_matched(tmp_path: Path) -> None:
     from sapiens_lab.weights.model import save_model
     from tests.weights.test_load import made
@@ -212,8 +235,6 @@ def values(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_worst_comes_first() -> None:
-    from sapiens_lab.commands.doctor.diagnosis import Section
-
     order = ("ok", "error", "note", "warning", "error")
     section = Section.of(
         "data", [Line(**values(status=s, name=str(i))) for i, s in enumerate(order)]
