@@ -21,6 +21,7 @@ _NUM_KNOWN = 32  # signs that an image must have to be told from others
 _AGREE = 0.9  # fraction of the signs in which two images are alike
 _CORRELATION = 0.97  # of their thumbnails, for two sets
 _CORRELATION_WITHIN = 0.992  # and within one, where neighbors of a series do no harm
+_NUM_PARTNERS = 8
 _CHUNK = 2048  # images that are compared with as many others at a time
 
 
@@ -43,7 +44,7 @@ def alike(
     a: tuple[NDArray[np.int8], NDArray[np.uint8]],
     b: tuple[NDArray[np.int8], NDArray[np.uint8]] | None = None,
 ) -> NDArray[np.int64]:
-    """Return pairs ``(P, 2)`` of images that show the same.
+    """Return pairs ``(P, 2)`` of images that show the same, a few for each second image.
 
     Args:
         a: signs ``(N, 144)`` and thumbnails ``(N, h, w)``.
@@ -54,14 +55,12 @@ def alike(
     """
     first, second = a[0], a[0] if b is None else b[0]
     found = [
-        np.add(_candidates(left, right), (i, j))
+        np.add(_candidates(left, right, is_same=b is None and i == j), (i, j))
         for i, left in _chunks(first)
         for j, right in _chunks(second)
         if b is not None or i <= j
     ]
     pairs = np.concatenate(found) if found else np.empty((0, 2), np.int64)
-    if b is None:
-        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     limit = _CORRELATION_WITHIN if b is None else _CORRELATION
     return pairs[_correlate(a[1], a[1] if b is None else b[1], pairs) > limit]
 
@@ -71,11 +70,21 @@ def _chunks(signs: NDArray[np.int8]) -> Iterator[tuple[int, NDArray[np.float32]]
         yield start, signs[start : start + _CHUNK].astype(np.float32)
 
 
-def _candidates(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.int64]:
+def _candidates(
+    a: NDArray[np.float32], b: NDArray[np.float32], *, is_same: bool
+) -> NDArray[np.int64]:
+    """Return pairs ``(P, 2)``, at most ``_NUM_PARTNERS`` of each image of ``b``.
+
+    A camera that does not move has thousands of images that are all alike.
+    """
     known_a, known_b = np.abs(a).sum(1), np.abs(b).sum(1)
     wanted = np.maximum(np.maximum(known_a[:, None], known_b[None]), _NUM_KNOWN)
     # Of n signs, d that disagree take 2 d from the sum.
-    return np.argwhere(a @ b.T >= (2 * _AGREE - 1) * wanted).astype(np.int64)
+    is_near = a @ b.T >= (2 * _AGREE - 1) * wanted
+    if is_same:
+        is_near = np.triu(is_near, 1)
+    is_near &= np.cumsum(is_near, axis=0, dtype=np.int32) <= _NUM_PARTNERS
+    return np.argwhere(is_near).astype(np.int64)
 
 
 def _correlate(

@@ -20,6 +20,7 @@ from sapiens_lab.data.examination.read_images import GlanceList, read_images
 from sapiens_lab.data.fields import DepthMap, EncodedImage, LabelMap, NormalMap
 from sapiens_lab.data.sample import Sample
 
+_MOST_MAPS = 1500  # that are kept at a time, thinned to half a megabyte each
 _FOR_IMAGES = 0.6  # of the time, where maps are read too
 
 
@@ -66,7 +67,7 @@ def _read_looks(
     dataset: MapDataset, maps: int, until: float, step: Callable[[], None]
 ) -> tuple[list[Look], dict[int, str]]:
     """Read maps as pairs of neighbors, in an order that is spread wherever it ends."""
-    indices = spread_pairs(len(dataset), maps)
+    indices = spread_pairs(len(dataset), min(maps, _MOST_MAPS))
     pairs = [indices[i : i + 2] for i in range(0, len(indices), 2)]
     looks, faults = {}, {}
     for place in evenly(len(pairs)):
@@ -98,7 +99,7 @@ def _collect_samples(
         content = image.content if isinstance(image, EncodedImage) else pixels.tobytes()
         glances.add(sample.meta.path, pixels, image.size, content)
         samples.add(sample)
-        if place < maps:
+        if place < min(maps, _MOST_MAPS):
             for name, look in _looks_of(sample, index).items():
                 looks.setdefault(name, []).append(look)
         step()

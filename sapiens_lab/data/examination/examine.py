@@ -25,7 +25,7 @@ class Budget:
     maps: int  # of a split, at most
 
 
-FULL = Budget(seconds=25.0, images=20_000, maps=500)
+FULL = Budget(seconds=20.0, images=20_000, maps=500)
 QUICK = Budget(seconds=3.0, images=300, maps=48)
 
 

@@ -114,7 +114,11 @@ def _judge_of(found: Collected, name: str) -> Judge:
 
 
 def _judge_by_source(found: Collected, looks: Sequence[Look], judge: Judge) -> list[Finding]:
-    """Judge all maps together, then those of each folder, camera or video by themselves."""
+    """Judge all maps together, then those of each folder, camera or video by themselves.
+
+    A folder may well hold images without a person, so that of it most is only a warning; no folder
+    has normals of its own frame.
+    """
     findings = [finding for finding in judge(looks) if finding is not None]
     known = {finding.kind for finding in findings}
     paths = found.dataset.image_paths()
@@ -127,7 +131,11 @@ def _judge_by_source(found: Collected, looks: Sequence[Look], judge: Judge) -> l
     for source, rows in groups.items():
         if len(groups) > 1 and len(rows) >= _NUM_OF_SOURCE:
             findings += [
-                replace(finding, what=f"in {source!r}: {finding.what}")
+                replace(
+                    finding,
+                    what=f"in {source!r}: {finding.what}",
+                    severity=finding.severity if looks[0].values.ndim == 3 else "warning",
+                )
                 for finding in judge([looks[i] for i in rows])
                 if finding is not None and finding.kind not in known
             ]

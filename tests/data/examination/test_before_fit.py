@@ -18,6 +18,7 @@ from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
 from sapiens_lab.data.examination import before_fit
 from sapiens_lab.data.examination.before_fit import examine_before_fit
 from sapiens_lab.data.examination.remember import fingerprint
+from tests.command import status
 from tests.data.checks import faults
 from tests.data.examination import smells
 
@@ -142,3 +143,26 @@ def test_a_cache_that_cannot_be_written_does_no_harm(
     smells.write_maps(tmp_path / "w", "labels")
     run(labels(tmp_path / "w"))
     assert len(examined) == 1
+
+
+def test_a_run_says_it_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    smells.write_maps(tmp_path / "w", "labels")
+    smells.copied(smells.again, into="val")(tmp_path / "w")
+    monkeypatch.chdir(tmp_path)
+    words = (
+        "experiment=segmentation/goliath28",
+        "parts=w/parts.yaml",
+        "data.root=w",
+        "backbone=tiny",
+    )
+    said = "doctor=quick: train and val: 2 of 8 validation images looked into are nearly"
+    for mode in ("quick", "off"):
+        # What follows the data is refused, which ends the run before it has begun.
+        assert status("train", *words, f"doctor={mode}", "weights=none.safetensors") == 1
+        printed = capfd.readouterr()
+        assert (said in printed.out) == (mode == "quick")
+        assert "none.safetensors" in printed.err
+    assert status("train", *words, "doctor=of") == 1
+    assert "doctor=of: must be off or quick or full" in capfd.readouterr().err
