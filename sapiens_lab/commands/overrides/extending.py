@@ -40,8 +40,8 @@ def extended(recorded: Sequence[str], checkpoint: Path, num_epochs: int) -> list
     total = runs.finished_epochs(checkpoint) + num_epochs
     plan = [
         f"trainer.max_epochs={total}",
-        "++trainer.max_steps=-1",
-        "++trainer.max_time=null",
+        "trainer.max_steps=-1",
+        "trainer.max_time=null",
         "early_stopping=null",
     ]
     return runs.merge_overrides(recorded, plan)
