@@ -197,9 +197,7 @@ def _decided(words: Sequence[str], arguments: Any) -> list[str]:
         return list(words)  # other processes are given all words
     from sapiens_lab.commands.finetune.choosing import complete
 
-    searched = [Path(arguments.config_dir)] if arguments.config_dir else []
-    name = arguments.config_name or "config"
-    return complete(words, lambda given: compose_config(single_choices(given), name, searched))
+    return complete(words, lambda given: _compose_typed(given, arguments))
 
 
 def _may_have_recipe(words: Sequence[str], arguments: Any) -> bool:
@@ -215,8 +213,7 @@ def _may_have_recipe(words: Sequence[str], arguments: Any) -> bool:
 
 def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) -> Path | None:
     """Return the latest checkpoint of the experiment, or ``None`` where none is wanted."""
-    searched = [Path(arguments.config_dir)] if arguments.config_dir else []
-    config = compose_config(single_choices(typed), arguments.config_name or "config", searched)
+    config = _compose_typed(typed, arguments)
     value = config[command.value]
     if command is Command.EVALUATE and value is None and config.weights not in (None, "auto"):
         return None
@@ -249,6 +246,23 @@ def compose_config(words: Sequence[str], name: str, searched: Sequence[Path]) ->
             return config
         finally:
             GlobalHydra.instance().clear()
+
+
+def _compose_typed(typed: Sequence[str], arguments: Any) -> DictConfig:
+    """Compose what a user typed; of a sweep the first choice, and any argument of a class."""
+    searched = [Path(arguments.config_dir)] if arguments.config_dir else []
+    name = arguments.config_name or "config"
+    words = single_choices(typed)
+    while True:
+        try:
+            return compose_config(words, name, searched)
+        except ConfigCompositionException as error:
+            accepted = accept_argument(
+                words, str(error), lambda given: compose_config(given, name, searched)
+            )
+            if accepted is None:
+                raise
+            words = accepted
 
 
 def single_choices(words: Sequence[str]) -> list[str]:
