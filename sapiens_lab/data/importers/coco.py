@@ -46,11 +46,14 @@ def read(root: Path) -> Annotated:
         if _is_coco(path):
             content = read_json(path)
             if isinstance(content, dict) and content.get("annotations"):
+                if not _has_shapes(content["annotations"]):
+                    gatherer.dropped.add("files without keypoints or regions", path.name)
+                    continue
                 for name in _read_file(gatherer, path, content):
                     if name in read_by:
                         raise ValueError(
-                            f"{read_by[name]} and {path} both annotate {name}; give the one that "
-                            f"you want: `sapiens convert {path} OUT`"
+                            f"{read_by[name]} and {path} both annotate {name}; move one away, or "
+                            f"give the one that you want: `sapiens convert {path} OUT`"
                         )
                     read_by[name] = path
     return gatherer.finish()
@@ -60,6 +63,14 @@ def _is_coco(path: Path) -> bool:
     text = head(path)
     return text.lstrip().startswith("{") and (
         '"images"' in text or '"annotations"' in text or '"categories"' in text
+    )
+
+
+def _has_shapes(rows: Any) -> bool:
+    """Return whether annotations are more than captions or names of panoptic masks."""
+    found = rows if isinstance(rows, list) else [{"keypoints": 1}]  # what is wrong is said later
+    return any(
+        not isinstance(r, dict) or r.get("keypoints") or r.get("segmentation") for r in found
     )
 
 

@@ -70,9 +70,8 @@ def _read_file(gatherer: Gatherer, path: Path) -> None:
         _note_label(gatherer, label, tree)
     for element in tree.iter("image"):
         size = (number(element.get("height")), number(element.get("width")))
-        image = gatherer.image(
-            element.get("name", ""), size=size, near=path.parent, subset=element.get("subset")
-        )
+        subset = element.get("subset") or path.stem
+        image = gatherer.image(element.get("name", ""), size=size, near=path.parent, subset=subset)
         if image is not None:
             _add_shapes(gatherer, image, list(element))
     for image, elements in read_tracks(gatherer, tree, path):
@@ -112,30 +111,36 @@ def _attribute(tag: str, name: str) -> str:
 def _add_shapes(gatherer: Gatherer, image: AnnotatedImage, elements: list[Element]) -> None:
     points: list[LoosePoint] = []
     boxes: list[LooseBox] = []
-    has_skeletons = any(element.tag == "skeleton" for element in elements)
+    people: list[tuple[str | None, Instance]] = []  # with all of their points, by group
     for element in elements:
         label, group = element.get("label", ""), element.get("group_id")
         if element.get("outside") == "1":
             continue
         if element.tag == "skeleton":
-            gatherer.add(image, _skeleton(element))
+            people.append((group, _skeleton(element)))
         elif element.tag == "points":
             values = list(_points(element))
             if len(values) == 1:
                 points.append(LoosePoint(name=label, point=values[0], group=group))
             else:  # the points of a person, in a fixed order
-                gatherer.add(image, Instance(label=label, keypoints=numbered(values)))
+                people.append((group, Instance(label=label, keypoints=numbered(values))))
         elif element.tag == "box":
             boxes.append(LooseBox(label=label, box=_box(element), group=group))
         elif region := _region(gatherer, image, element):
             gatherer.add(image, region)
+    for group, person in people:
+        own = next((box for box in boxes if group is not None and box.group == group), None)
+        if own is not None:
+            person.box = own.box
+            boxes.remove(own)
+        gatherer.add(image, person)
     if points:
         add_people(gatherer, image, points, boxes)
-    elif not has_skeletons:
+    elif not people:
         for box in boxes:
             gatherer.add(image, Instance(label=box.label, polygons=[polygon_of_box(box.box)]))
     else:
-        gatherer.dropped.add("boxes beside skeletons", image.name, len(boxes))
+        gatherer.dropped.add("boxes of no group beside people", image.name, len(boxes))
 
 
 def _skeleton(element: Element) -> Instance:

@@ -186,8 +186,9 @@ def _visible(row: Mapping[str, Any], place: int) -> int:
 
 
 def _edges(joints: Any, names: list[str]) -> list[tuple[str, str]]:
-    """Return names of pairs that are counted from 1."""
+    """Return names of pairs, which CVAT counts from 1 and Datumaro itself from 0."""
     rows = joints if isinstance(joints, list) else []
     pairs = [row for row in rows if isinstance(row, list) and len(row) == 2]
-    good = [p for p in pairs if all(isinstance(i, int) and 1 <= i <= len(names) for i in p)]
-    return [(names[a - 1], names[b - 1]) for a, b in good]
+    start = 0 if any(0 in pair for pair in pairs) else 1
+    good = [p for p in pairs if all(isinstance(i, int) and 0 <= i - start < len(names) for i in p)]
+    return [(names[a - start], names[b - start]) for a, b in good]

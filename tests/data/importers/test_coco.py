@@ -57,7 +57,7 @@ def test_an_export_of_roboflow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["images", "annotations", "categories"])
 def test_lists_that_are_none(tmp_path: Path, key: str) -> None:
-    sources.dump(tmp_path / "a.json", {**content({}), key: {"a": 1}})
+    sources.dump(tmp_path / "a.json", {**content({"keypoints": [1, 2, 2]}), key: {"a": 1}})
     with pytest.raises(ValueError, match=f"`{key}` is no list"):
         read(tmp_path)
 
@@ -90,5 +90,15 @@ def test_two_files_of_the_same_images_are_not_mixed(tmp_path: Path) -> None:
     sources.image(tmp_path / "a.jpg")
     for name in ("instances", "person_keypoints"):
         sources.dump(tmp_path / f"{name}.json", content({"keypoints": [1, 2, 2, 3, 4, 2]}))
-    with pytest.raises(ValueError, match=r"both annotate a\.jpg; give the one"):
+    with pytest.raises(ValueError, match=r"both annotate a\.jpg; move one away"):
         read(tmp_path)
+
+
+def test_captions_and_panoptic_files_are_left_out(tmp_path: Path) -> None:
+    sources.image(tmp_path / "a.jpg")
+    sources.dump(tmp_path / "person_keypoints.json", content({"keypoints": [1, 2, 2, 3, 4, 2]}))
+    sources.dump(tmp_path / "captions.json", content({"caption": "x"}))
+    sources.dump(tmp_path / "panoptic.json", content({"file_name": "a.png", "segments_info": []}))
+    found = read(tmp_path)
+    assert len(found.images[0].instances) == 1
+    assert found.dropped.counts == {"files without keypoints or regions": 2}

@@ -58,7 +58,7 @@ def test_images(tmp_path: Path) -> None:
     found = read(tmp_path)
     (image,) = found.images
     assert (image.name, image.subset) == ("images/train/a.jpg", "Train")
-    person, shirt, hat, shoe = image.instances
+    shirt, hat, shoe, person = image.instances
     assert person.keypoints == {"left_eye": (12.5, 8.25, 1)}
     assert shirt.polygons == [[6, 15, 16, 15, 16, 25]]
     assert hat.counts is not None
@@ -85,10 +85,12 @@ def test_points_that_belong_to_a_box(tmp_path: Path) -> None:
         """<image id="0" name="a.jpg" width="80" height="40">
         <box label="person" xtl="20" ytl="10" xbr="60" ybr="30" rotation="90"/>
         <points label="nose" points="40,5"/>
-        <points label="hand" points="1,2;3,4"/></image>""",
+        <points label="hand" points="1,2;3,4" group_id="7"/>
+        <box label="hand" xtl="0" ytl="0" xbr="9" ybr="9" group_id="7"/></image>""",
     )
     hand, person = read(tmp_path).images[0].instances
     assert hand.keypoints == {"1": (1, 2, 2), "2": (3, 4, 2)}
+    assert hand.box == (0, 0, 9, 9)
     assert person.box == pytest.approx((30, 0, 50, 40))
     assert person.keypoints == {"nose": (40, 5, 2)}
 
@@ -118,7 +120,7 @@ def test_video(tmp_path: Path) -> None:
         (10, 10, 1), (15, 12, 1), (20, 14, 1), (25, 16, 1), (30, 18, 1)
     ]  # fmt: skip
     assert ["left_eye" in p.keypoints for (p,) in people] == [True, True, True, True, False]
-    assert [i.label for i in found.images[0].instances] == ["person", "shirt"]
+    assert [i.label for i in found.images[0].instances] == ["shirt", "person"]
     assert found.dropped.counts == {
         "images that are annotated but not in the folder": 1,
         "outlines between keyframes, which are not interpolated": 2,

@@ -50,6 +50,11 @@ def test_people(tmp_path: Path) -> None:
     assert skeleton.keypoints == {"nose": (3, 4, 1)}
     assert (person.box, person.keypoints) == ((5, 6, 25, 36), {"nose": (10, 12, 2)})
     assert found.point_sets["person"].edges == [("nose", "left_eye")]
+    path = tmp_path / "annotations/train.json"
+    path.write_text(path.read_text().replace('"joints": [[1, 2]]', '"joints": [[0, 1], [0, 9]]'))
+    importer = recognize(tmp_path)
+    assert importer is not None
+    assert importer.read(tmp_path).point_sets["person"].edges == [("nose", "left_eye")]
     assert not found.dropped.counts
 
 

@@ -153,6 +153,14 @@ def test_brushes_round_trip(tmp_path: Path) -> None:
     assert np.array_equal(mask_of(hat.counts, (40, 80)), mask)
 
 
+def test_a_brush_of_label_studio_itself() -> None:
+    """What `mask2rle` of label-studio-sdk 2.1.2 writes for this mask."""
+    stream = [0, 0, 0, 180, 57, 27, 254, 19, 0, 143, 254, 248, 4, 127, 241, 128, 97, 127, 252, 214]
+    mask = np.zeros((5, 9), bool)
+    mask[0, 5] = mask[1, 1] = mask[1, 3:] = True
+    assert np.array_equal(decode_brush([*stream, 0], (5, 9)), mask)
+
+
 def test_hostile_brushes() -> None:
     good = brush([0] * 4 * 12)
     assert not decode_brush(good, (3, 4)).any()
