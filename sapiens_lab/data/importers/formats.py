@@ -69,7 +69,10 @@ def conversion_hint(root: Path) -> str:
     importer = recognize(root)
     if importer is None or importer.name == "coco":
         return ""
-    return f"{root} is {importer.find(root)}: `sapiens convert {root} OUT` makes a dataset of it"
+    return (
+        f"{root} is {importer.find(root)}: `sapiens convert {root} OUT` makes a dataset of it; "
+        "experiment=finetune/pose and finetune/segmentation read it as it is"
+    )
 
 
 def importer_named(name: str) -> Importer:
