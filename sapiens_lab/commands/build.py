@@ -32,13 +32,17 @@ log = logging.getLogger(__name__)
 _GRACE_S = 10.0  # how long the processes of a run may take to end
 
 
-def build(config: DictConfig) -> tuple[Any, Any, Any]:
-    """Record the run, then build the data (which fail first), the model and the trainer."""
+def build(config: DictConfig, *, find_lr: bool = False) -> tuple[Any, Any, Any]:
+    """Record the run, then build the data (which fail first), the model and the trainer.
+
+    Args:
+        config: of the run.
+        find_lr: look for a learning rate instead of training.
+    """
     import lightning as L
     from hydra.utils import instantiate
 
     from sapiens_lab.training.accumulation import accumulate
-    from sapiens_lab.training.callbacks.extension import Extension
     from sapiens_lab.training.malloc import keep_freed_memory
 
     _check_sweep(config)
@@ -54,7 +58,8 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
         datamodule.dataset(split)
     if main_process and config.ckpt_path is None:
         _examine(config, datamodule)
-    learner = instantiate(config.learner, _convert_="all")
+    plan = {"scheduler": None} if find_lr else {}  # the rate follows no schedule
+    learner = instantiate(config.learner, _convert_="all", **plan)
     names = learner.task.metric_names()
     check_monitor(config.monitor, names)
     check_logged(config.log_metrics, names)
@@ -73,17 +78,7 @@ def build(config: DictConfig) -> tuple[Any, Any, Any]:
         log.info("%s", report)
         learner.origin, learner.license = report.source, report.license
     instantiate(config.tune)(learner.model)
-    objects = {  # `callbacks.sample_grid=null` switches one off
-        name: [
-            o for o in instantiate(config[name] or {}, _convert_="all").values() if o is not None
-        ]
-        for name in ("callbacks", "logger")
-    }
-    if config.extend is not None:
-        objects["callbacks"].append(Extension(num_epochs=config.extend))
-    if main_process:
-        objects["callbacks"].append(_introduction(config, learner.model))
-    trainer = instantiate(config.trainer, _convert_="all", **objects)
+    trainer = _trainer(config, learner.model, find_lr=find_lr)
     if config.effective_batch is not None:
         accumulate(
             trainer, batch_size=datamodule.batch_size, effective_batch=config.effective_batch
@@ -130,6 +125,54 @@ def _examine(config: DictConfig, datamodule: Any) -> None:
         mode=config.doctor,
         settings=[OmegaConf.to_container(config.data[s], resolve=True) for s in ("train", "val")],
         on_error=datamodule.on_error,
+    )
+
+
+def _trainer(config: DictConfig, model: Any, *, find_lr: bool) -> Any:
+    """Build the trainer with its callbacks and loggers."""
+    from hydra.utils import instantiate
+
+    if find_lr:
+        return _finding_trainer(config, model)
+    objects = {  # `callbacks.sample_grid=null` switches one off
+        name: [
+            o for o in instantiate(config[name] or {}, _convert_="all").values() if o is not None
+        ]
+        for name in ("callbacks", "logger")
+    }
+    if config.extend is not None:
+        from sapiens_lab.training.callbacks.extension import Extension
+
+        objects["callbacks"].append(Extension(num_epochs=config.extend))
+    if is_main_process():
+        objects["callbacks"].append(_introduction(config, model))
+    return instantiate(config.trainer, _convert_="all", **objects)
+
+
+def _finding_trainer(config: DictConfig, model: Any) -> Any:
+    """Build a trainer that looks for a learning rate and keeps nothing else."""
+    from hydra.utils import instantiate
+
+    from sapiens_lab.training.callbacks.find_lr import FindLearningRate
+    from sapiens_lab.training.callbacks.progress import ProgressBar
+
+    lr = config.optimizer.get("lr")
+    if lr is None:
+        raise ValueError("find_lr=true needs optimizer.lr, which the optimizer's config lacks")
+    find = FindLearningRate(folder=str(run_folder()), lr=lr)
+    callbacks = [find, ProgressBar()]
+    if is_main_process():
+        callbacks.append(_introduction(config, model))
+    return instantiate(
+        config.trainer,
+        _convert_="all",
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        max_epochs=-1,
+        max_steps=find.num_steps,
+        max_time=None,
+        limit_val_batches=0,
     )
 
 

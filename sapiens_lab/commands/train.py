@@ -36,7 +36,9 @@ def fit(config: DictConfig) -> float | None:
             f"ckpt_path={config.ckpt_path} is for `evaluate`. To train, `resume=PATH` continues a "
             "run and `weights=PATH` starts from its weights"
         )
-    learner, datamodule, trainer = build(config)
+    if config.find_lr and config.resume is not None:
+        raise ValueError("find_lr=true starts from weights=PATH, and continues no run (resume=)")
+    learner, datamodule, trainer = build(config, find_lr=config.find_lr)
     refuse_empty_training(trainer)
     with passing_interrupts(trainer):
         trainer.fit(learner, datamodule=datamodule, ckpt_path=config.resume, weights_only=True)

@@ -33,6 +33,7 @@ class Root:
     trust_run: bool
     doctor: Literal["off", "quick", "full"]
     limit_scale: Positive | None
+    find_lr: bool
     effective_batch: Count | None
     ema: BelowOne | None
     early_stopping: Count | None

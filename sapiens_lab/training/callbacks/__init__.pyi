@@ -3,6 +3,7 @@ from sapiens_lab.training.callbacks.early_stopping import EarlyStopping as Early
 from sapiens_lab.training.callbacks.ema import EMA as EMA
 from sapiens_lab.training.callbacks.extension import Extension as Extension
 from sapiens_lab.training.callbacks.final_validation import FinalValidation as FinalValidation
+from sapiens_lab.training.callbacks.find_lr import FindLearningRate as FindLearningRate
 from sapiens_lab.training.callbacks.hardest import HardestSamples as HardestSamples
 from sapiens_lab.training.callbacks.images import FirstBatch as FirstBatch
 from sapiens_lab.training.callbacks.images import SampleGrid as SampleGrid

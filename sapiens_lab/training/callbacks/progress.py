@@ -37,7 +37,7 @@ class ProgressBar(RichProgressBar):
     def _get_train_description(self, current_epoch: int) -> str:
         """Count epochs as ``EpochLine`` does; the width is that of the longest description."""
         last = self.trainer.max_epochs
-        text = f"Epoch {current_epoch + 1}" + (f"/{last}" if last is not None else "")
+        text = f"Epoch {current_epoch + 1}" + (f"/{last}" if last is not None and last > 0 else "")
         return text.ljust(len(self.validation_description))
 
 
