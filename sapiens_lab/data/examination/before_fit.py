@@ -9,7 +9,6 @@ from typing import Literal
 
 from sapiens_lab.data.checks.finding import OnError, is_logged, settle
 from sapiens_lab.data.dataset import Dataset
-from sapiens_lab.data.examination.examine import FULL, QUICK, examine
 from sapiens_lab.data.examination.remember import fingerprint, recall, remember
 
 log = logging.getLogger(__name__)
@@ -40,6 +39,9 @@ def examine_before_fit(
         return
     found = recall(key)
     if found is None:
+        # Here, as most runs have no use for it.
+        from sapiens_lab.data.examination.examine import FULL, QUICK, examine
+
         examination = examine(datasets, budget=FULL if mode == "full" else QUICK)
         found = {split: list(findings) for split, findings in examination.findings.items()}
         remember(key, found)

@@ -15,7 +15,7 @@ from sapiens_lab.data.dataset import Dataset
 from sapiens_lab.data.datasets.normal_maps import NormalMaps
 from sapiens_lab.data.datasets.part_masks import PartMasks
 from sapiens_lab.data.datasets.synthetic_people import SyntheticPeople
-from sapiens_lab.data.examination import before_fit
+from sapiens_lab.data.examination import examine as examining
 from sapiens_lab.data.examination.before_fit import examine_before_fit
 from sapiens_lab.data.examination.remember import fingerprint
 from tests.command import status
@@ -34,9 +34,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def examined(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The datasets that were really examined."""
     calls: list[Any] = []
-    real = before_fit.examine
+    real = examining.examine
     monkeypatch.setattr(
-        before_fit, "examine", lambda sets, **k: calls.append(sets) or real(sets, **k)
+        examining, "examine", lambda sets, **k: calls.append(sets) or real(sets, **k)
     )
     return calls
 
