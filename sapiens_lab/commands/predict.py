@@ -20,6 +20,13 @@ import click
 from sapiens_lab.commands.completion import complete_model
 from sapiens_lab.commands.console import StdoutHandler
 from sapiens_lab.commands.errors import reported
+from sapiens_lab.commands.predict_video import (
+    predict_videos,
+    split_videos,
+    take_video_options,
+    video_options,
+    video_settings,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +66,7 @@ class Options:
     compile: bool
     trust_import_paths: bool
     limit_scale: float | None
+    video: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -118,10 +126,14 @@ class _Counts:
 @click.option("--trust-import-paths", is_flag=True,
               help="Import classes of your own that the weights name.")  # fmt: skip
 @click.option("--limit-scale", type=float, help="Multiply the limits of image sizes.")
+@video_options
 @reported(interrupted=INTERRUPTED)
 def predict(**options: Any) -> None:
-    """Predict images: files, folders, patterns, .txt lists, or - for a list on stdin."""
-    given = Options(**options)
+    """Predict images and videos: files, folders, patterns, .txt lists, - for a list on stdin.
+
+    A number is a camera.
+    """
+    given = Options(video=take_video_options(options), **options)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[StdoutHandler()])
     _run(given)
 

@@ -84,7 +84,7 @@ class Pipeline:
         self.networks, self.detector = networks, detector
         self.batch_size, self.num_threads = batch_size, num_threads
         self.stages = Stages(num_threads)
-        self._needs_boxes = any(network.takes_boxes for network in networks)
+        self.needs_boxes = any(network.takes_boxes for network in networks)
         self._detecting = threading.Lock()  # detectors need not be safe in threads
 
     def run(
@@ -135,7 +135,7 @@ class Pipeline:
             with self.stages.timed(READ):
                 pixels = frame.read()
             boxes = frame.boxes
-            if boxes is None and self.detector is not None and self._needs_boxes:
+            if boxes is None and self.detector is not None and self.needs_boxes:
                 with self._detecting, self.stages.timed(DETECT):
                     boxes = self.detector(pixels, frame.name)
             with self.stages.timed(CROP):
