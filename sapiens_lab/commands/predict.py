@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from sapiens_lab.commands.errors import reported
 from sapiens_lab.commands.predict_video import (
     predict_videos,
     split_videos,
-    take_video_options,
     video_options,
     video_settings,
 )
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from sapiens_lab.inference.folder import OutputFolder
     from sapiens_lab.inference.frames import Frame
     from sapiens_lab.inference.predictor import Predictor
+    from sapiens_lab.inference.video.settings import VideoSettings
 
 INTERRUPTED = "stopped; every file is whole, and the same command continues from here"
 _NAMED = 5  # images that a message names
@@ -66,7 +66,7 @@ class Options:
     compile: bool
     trust_import_paths: bool
     limit_scale: float | None
-    video: dict[str, Any]
+    video: VideoSettings
 
 
 @dataclass(slots=True)
@@ -133,7 +133,7 @@ def predict(**options: Any) -> None:
 
     A number is a camera.
     """
-    given = Options(video=take_video_options(options), **options)
+    given = Options(video=video_settings(options), **options)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[StdoutHandler()])
     _run(given)
 
@@ -142,20 +142,29 @@ def _run(options: Options) -> None:
     from sapiens_lab.inference.folder import OutputFolder
     from sapiens_lab.inference.results.files import check_kinds, usual_kinds
     from sapiens_lab.inference.sources import find_frames
+    from sapiens_lab.inference.video.files import USUAL as USUAL_OF_VIDEO
     from sapiens_lab.limits import set_limit_scale
 
     if options.limit_scale is not None:
         set_limit_scale(options.limit_scale)
     kinds = None if options.save is None else check_kinds(options.save.split(","))
     listed = sys.stdin if "-" in options.source else ()
-    frames = find_frames([s for s in options.source if s != "-"], listed=listed)
+    videos, images = split_videos([s for s in options.source if s != "-"])
+    frames = find_frames(images, listed=listed) if images or listed or not videos else []
+    if videos and options.boxes is not None:
+        raise ValueError("--boxes are of images; give videos a --detector")
     predictor = _predictor(options)
-    kinds = kinds or usual_kinds(predictor.tasks)
+    usual = kinds or USUAL_OF_VIDEO  # of videos
+    kinds = kinds or (usual_kinds(predictor.tasks) if frames else usual)
     folder = OutputFolder(options.out, _settings(options, kinds), kinds, options.overwrite)
     folder.open()
     counts = _Counts()
     todo = _select(frames, folder, counts)
     click.echo(repr(predictor))
+    counts.failed += predict_videos(predictor, videos, folder, usual, options.video)
+    if not frames:
+        _report_failures(counts, "videos")
+        return
     started = time.perf_counter()
     stages = _predict_all(predictor, todo, folder, counts)
     seconds = time.perf_counter() - started
@@ -231,6 +240,7 @@ def _settings(options: Options, kinds: tuple[str, ...]) -> dict[str, Any]:
         "detector": options.detector,
         "boxes": None if options.boxes is None else str(options.boxes),
         "flip": options.flip,
+        "video": asdict(options.video),
     }
 
 
@@ -305,8 +315,17 @@ def _report(counts: _Counts, seconds: float, stages: str, places: list[Path]) ->
         click.echo(f"no person was found in {len(counts.without_people)}: {names}{more}")
     for place in places:
         click.echo(str(place))
+    _report_failures(counts, "images")
+
+
+def _report_failures(counts: _Counts, kind: str) -> None:
+    """Name what failed, with its reason.
+
+    Raises:
+        SystemExit: with status 1, where something did.
+    """
     if counts.failed:
-        click.secho(f"{len(counts.failed)} images failed:", fg="red", err=True)
+        click.secho(f"{len(counts.failed)} {kind} failed:", fg="red", err=True)
         for name, reason in counts.failed:
             click.echo(f"  {reason if name in reason else f'{name}: {reason}'}", err=True)
         raise SystemExit(1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from sapiens_lab.inference.video.settings import VideoSettings
 
 if TYPE_CHECKING:
     from sapiens_lab.inference.folder import OutputFolder
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from sapiens_lab.inference.results.files import Kind
     from sapiens_lab.inference.video.predicting import FrameResult
     from sapiens_lab.inference.video.reading import Video
-    from sapiens_lab.inference.video.settings import VideoSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,9 +56,9 @@ def video_options(command: F) -> F:
     return command
 
 
-def take_video_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the options of videos out of those of the command; return the settings that they are."""
-    return {setting: options.pop(name) for name, setting in _SETTINGS.items()}
+def video_settings(options: dict[str, Any]) -> VideoSettings:
+    """Take the options of videos out of those of a command."""
+    return VideoSettings(**{setting: options.pop(name) for name, setting in _SETTINGS.items()})
 
 
 def split_videos(sources: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -149,19 +149,3 @@ def _until_interrupt(results: Iterator[FrameResult]) -> Iterator[FrameResult]:
         yield from results
     except KeyboardInterrupt:
         return
-
-
-def video_settings(values: dict[str, Any]) -> VideoSettings:
-    """Return the settings of videos.
-
-    Raises:
-        ValueError: one is out of its range.
-    """
-    from sapiens_lab.inference.video.settings import VideoSettings
-
-    return VideoSettings(**values)
-
-
-def as_plain(settings: VideoSettings) -> dict[str, Any]:
-    """Return settings as plain values, which must be the same when a folder is continued."""
-    return asdict(settings)

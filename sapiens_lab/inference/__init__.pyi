@@ -7,3 +7,5 @@ from sapiens_lab.inference.results.normal import NormalResult as NormalResult
 from sapiens_lab.inference.results.parts import PartResult as PartResult
 from sapiens_lab.inference.results.pose import PoseResult as PoseResult
 from sapiens_lab.inference.results.result import MultiResult as MultiResult
+from sapiens_lab.inference.video.predicting import FrameResult as FrameResult
+from sapiens_lab.inference.video.settings import VideoSettings as VideoSettings

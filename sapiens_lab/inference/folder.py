@@ -87,17 +87,22 @@ class OutputFolder:
     def write(self, frame: Frame, results: Sequence[Result]) -> dict[str, Any]:
         """Write the files of an image and return its record; safe in threads."""
         files = save(results, self.root, self.kinds, name=frame.key, overwrite=True)
-        record: dict[str, Any] = {
-            "key": frame.key,
-            "image": frame.name,
-            "state": _state(frame.name),
-            "files": [path.relative_to(self.root).as_posix() for path in files],
-            "people": next((len(r) for r in results if isinstance(r, PoseResult)), None),
-        }
+        record = self.record(frame, files)
+        record["people"] = next((len(r) for r in results if isinstance(r, PoseResult)), None)
         if "json" in self.kinds:
             rows = {r.task: r.to_coco() for r in results if isinstance(r, PoseResult | PartResult)}
             record["coco"] = rows
         return record
+
+    def record(self, frame: Frame, files: Sequence[Path]) -> dict[str, Any]:
+        """Return the record of an image or video whose files are all written."""
+        return {
+            "key": frame.key,
+            "image": frame.name,
+            "state": _state(frame.name),
+            "files": [path.relative_to(self.root).as_posix() for path in files],
+            "coco": {},
+        }
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Note an image as complete; ``flush`` makes it last."""

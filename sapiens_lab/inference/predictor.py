@@ -19,7 +19,10 @@ from sapiens_lab.inference.frames import Frame, file_frame, memory_frame
 from sapiens_lab.inference.network import Network, load_network
 from sapiens_lab.inference.pipeline import Pipeline
 from sapiens_lab.inference.results.result import MultiResult, Result
-from sapiens_lab.inference.sources import find_frames
+from sapiens_lab.inference.sources import VIDEOS, find_frames
+from sapiens_lab.inference.video.predicting import FrameResult, predict_video
+from sapiens_lab.inference.video.reading import open_video
+from sapiens_lab.inference.video.settings import VideoSettings
 
 log = logging.getLogger(__name__)
 
@@ -131,8 +134,8 @@ class Predictor:
 
         Args:
             images: an array ``(H, W, 3)`` uint8 RGB, an image of Pillow, or a path: one result. A
-                folder, a pattern such as ``photos/*.jpg``, a list of paths, or any iterable of
-                images: an iterator, which reads as it goes. Sizes may differ.
+                folder, a pattern such as ``photos/*.jpg``, a list of paths, a video, or any
+                iterable of images: an iterator, which reads as it goes. Sizes may differ.
             boxes: of the people in an image, ``(N, 4)`` xyxy pixels or, with scores, ``(N, 5)``;
                 for several images, one such array for each.
 
@@ -148,6 +151,25 @@ class Predictor:
             frame = _frame(images, None if boxes is None else Boxes.of(boxes))
             return next(self._results([frame], num_threads=0))
         return self._results(_frames(images, boxes), num_threads=self.num_threads)
+
+    def video(
+        self, source: str | Path, settings: VideoSettings | None = None
+    ) -> Iterator[FrameResult]:
+        """Yield the results of the frames of a video, in order, as it is read.
+
+        Args:
+            source: a file that FFmpeg reads; the extra ``video`` must be installed.
+            settings: which part of it, and what is carried from frame to frame; by default every
+                frame stands alone.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ImportError: PyAV is not installed.
+            ValueError: it is no video, or damaged.
+        """
+        chosen = settings or VideoSettings()
+        file = open_video(str(source), chosen)
+        return predict_video(self.pipeline(), file, chosen)
 
     def pipeline(self, num_threads: int | None = None) -> Pipeline:
         """Return what runs the networks, for other sources of frames and other ends.
@@ -217,7 +239,7 @@ def _is_one(images: Any) -> bool:
     """Tell whether an argument is one image."""
     if isinstance(images, str | Path):
         path = Path(images).expanduser()
-        if path.is_dir() or path.suffix.lower() == ".txt":
+        if path.is_dir() or path.suffix.lower() in {".txt", *VIDEOS}:
             return False
         return path.exists() or not any(c in str(images) for c in "*?[")
     if isinstance(images, np.ndarray):
@@ -238,7 +260,10 @@ def _frames(images: Any, boxes: Any) -> Iterator[Frame]:
             raise ValueError(
                 "give boxes with a list of images: a folder does not say which is whose"
             )
-        yield from find_frames([images])
+        if Path(images).suffix.lower() in VIDEOS:
+            yield from open_video(str(images), VideoSettings()).frames()
+        else:
+            yield from find_frames([images])
         return
     if not isinstance(images, Iterable):
         raise ValueError(f"a {type(images).__name__} is no image, path or list of them")

@@ -42,9 +42,9 @@ class OneEuro:
     _slope: NDArray[np.float64] | None = None
     time_s: float = 0.0  # of the last value
 
-    def __call__(self, value: NDArray[np.float64], time_s: float, size: float = 1.0) -> (
-        NDArray[np.float64]
-    ):
+    def __call__(
+        self, value: NDArray[np.float64], time_s: float, size: float = 1.0
+    ) -> NDArray[np.float64]:
         """Return the next value, filtered.
 
         Args:
@@ -98,9 +98,7 @@ class PointSmoother:
     def _smooth(
         self, points: NDArray[np.float32], ids: Sequence[int], sizes: list[float], time_s: float
     ) -> NDArray[np.float32]:
-        self._filters = {
-            i: f for i, f in self._filters.items() if time_s - f.time_s <= _FORGET_S
-        }
+        self._filters = {i: f for i, f in self._filters.items() if time_s - f.time_s <= _FORGET_S}
         out = np.empty_like(points)
         for n, (person, size) in enumerate(zip(ids, sizes, strict=True)):
             if person not in self._filters:

@@ -43,7 +43,7 @@ def find_frames(sources: Sequence[str | Path], *, listed: Iterable[str] = ()) ->
             found[path] = key
     if not found:
         raise ValueError("there is no image among the sources")
-    return [file_frame(path, key) for path, key in _unique(found).items()]
+    return [file_frame(path, key) for path, key in unique_keys(found).items()]
 
 
 def _expanded(source: str) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def _expanded(source: str) -> list[tuple[str, str]]:
     if path.is_dir():
         return _in_folder(path)
     if path.suffix.lower() in VIDEOS and path.exists():
-        raise ValueError(f"{source} is a video; give its frames as images")
+        raise ValueError(f"{source} is a video, which cannot stand among images; give it by itself")
     if path.suffix.lower() == ".txt" and path.is_file():
         lines = read_file(path, MAX_JSON_BYTES).decode("utf-8", "replace").splitlines()
         named = [_beside(path, line.strip()) for line in lines if line.strip()]
@@ -96,7 +96,7 @@ def _beside(file: Path, name: str) -> str:
     return str(path if path.is_absolute() or path.exists() else file.parent / path)
 
 
-def _unique(found: dict[str, str]) -> dict[str, str]:
+def unique_keys(found: dict[str, str]) -> dict[str, str]:
     """Let keys that several images have become different: by their suffixes, then their folders.
 
     Names are compared without case: not every disk tells ``A`` from ``a``.

@@ -87,9 +87,7 @@ class Tracker:
 
     def _begin(self, box: NDArray[np.float64], score: float, time_s: float) -> _Track:
         self._last_id += 1
-        track = _Track(
-            id=self._last_id, box=box, score=score, time_s=time_s, velocity=np.zeros(2)
-        )
+        track = _Track(id=self._last_id, box=box, score=score, time_s=time_s, velocity=np.zeros(2))
         self._tracks.append(track)
         return track
 

@@ -196,9 +196,7 @@ def _summary(frame: FrameResult) -> dict[str, Any]:
     return row
 
 
-def _images(
-    frame: FrameResult, kinds: Sequence[Kind], key: str
-) -> Iterator[tuple[Path, RGBImage]]:
+def _images(frame: FrameResult, kinds: Sequence[Kind], key: str) -> Iterator[tuple[Path, RGBImage]]:
     """Yield the frame of each video that is asked for."""
     results = frame.results
     if "image" in kinds:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sapiens_lab.inference.boxes import Boxes
 from sapiens_lab.inference.detect.detector import Detector
 from sapiens_lab.inference.smooth import PointSmoother
@@ -33,19 +36,25 @@ class People:
         """Return a frame with its boxes; frames come in order."""
         with self.stages.timed(READ):
             pixels = frame.read()
-        number, self._count = self._count, self._count + 1
-        if self.tracker is not None and number % self.settings.detect_every:
-            boxes, ids = self.tracker.expected(frame.time_s)
-            return self._with(replace(frame, read=lambda: pixels), boxes, ids)
-        with self.stages.timed(DETECT):
-            boxes = self.detector(pixels, frame.name)
-        ids = None if self.tracker is None else self.tracker.update(boxes, frame.time_s)
-        return self._with(replace(frame, read=lambda: pixels), boxes, ids)
-
-    def _with(self, frame: VideoFrame, boxes: Boxes, ids: list[int] | None) -> VideoFrame:
+        boxes, ids = self._find(pixels, frame)
         if ids is not None and self.settings.smooth:
             boxes = self.smoother.boxes(boxes, ids, frame.time_s)
-        return replace(frame, boxes=boxes, track_ids=None if ids is None else tuple(ids))
+        return replace(
+            frame,
+            read=lambda: pixels,
+            boxes=boxes,
+            track_ids=None if ids is None else tuple(ids),
+        )
+
+    def _find(self, pixels: NDArray[np.uint8], frame: VideoFrame) -> tuple[Boxes, list[int] | None]:
+        number, self._count = self._count, self._count + 1
+        if self.tracker is not None and number % self.settings.detect_every:
+            return self.tracker.expected(frame.time_s)
+        with self.stages.timed(DETECT):
+            boxes = self.detector(pixels, frame.name)
+        if self.tracker is None:
+            return boxes, None
+        return boxes, self.tracker.update(boxes, frame.time_s)
 
 
 def with_people(video: Video, people: People | None, stages: Stages) -> Iterator[VideoFrame]:

@@ -87,9 +87,7 @@ def ahead(items: Iterator[T], count: int) -> Iterator[T]:
         thread.shutdown(cancel_futures=True)
 
 
-def _until_problem(
-    frames: Iterator[VideoFrame], problems: list[Exception]
-) -> Iterator[VideoFrame]:
+def _until_problem(frames: Iterator[VideoFrame], problems: list[Exception]) -> Iterator[VideoFrame]:
     """End where a video breaks off, so that the frames before it are finished."""
     try:
         yield from frames

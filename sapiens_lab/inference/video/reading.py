@@ -82,7 +82,9 @@ class VideoFile:
                 damaged += 1
                 continue
             check_pixels(decoded.height, decoded.width, self.name)
-            time_s = time_s + float(1 / self.rate) if decoded.time is None else decoded.time - origin
+            time_s = (
+                time_s + float(1 / self.rate) if decoded.time is None else decoded.time - origin
+            )
             if end is not None and time_s >= end:
                 break
             if time_s < start:
@@ -196,7 +198,7 @@ def _each(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFr
         except av.FFmpegError:
             yield None
             continue
-        yield from frames  # type: ignore[misc]  # of a video stream
+        yield from frames
 
 
 def _reader(decoded: av.VideoFrame) -> Callable[[], NDArray[np.uint8]]:

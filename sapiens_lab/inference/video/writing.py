@@ -29,7 +29,7 @@ class VideoWriter:
     """An open MP4.
 
     Args:
-        output: the container.
+        output: the container of PyAV.
         size: of all frames (height, width).
         rate: frames per second, roughly.
         time_base: the unit of times [s].
@@ -39,7 +39,7 @@ class VideoWriter:
 
     def __init__(
         self,
-        output: OutputContainer,
+        output: Any,
         size: tuple[int, int],
         *,
         rate: Fraction,
@@ -51,7 +51,7 @@ class VideoWriter:
         self._size = (size[0] + size[0] % 2, size[1] + size[1] % 2)  # 4:2:0 has no odd sizes
         self._time_base, self._last = time_base, -1
         name = _encoder()
-        self._stream: Any = output.add_stream(
+        self._stream = output.add_stream(
             name, rate=rate, options=_X264 if name == "libx264" else {}
         )
         self._stream.height, self._stream.width = self._size
