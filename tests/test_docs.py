@@ -46,6 +46,7 @@ from tests.documentation import (
     documented,
     settings,
 )
+from tests.inference.clips import write_clip
 from tests.parity import generated
 from tests.test_configs import composed
 from tests.weights.test_load import made
@@ -72,7 +73,7 @@ FILL = {
 # Small enough to run: scenes, sizes and processes of the documented commands.
 SMALLER = (
     (r"--num \d+", "--num 1"),
-    (r"--start \d+", "--start 1"),
+    (r"--start \d+(?![.\d])", "--start 1"),  # scenes; seconds of a video have a point
     (r"--workers \d+", "--workers 1"),
     (r"--size \S+", ""),
     (r"^sapiens render", "sapiens render --size 64x48"),
@@ -82,6 +83,8 @@ SMALLER = (
 PARSED = {
     "sapiens weights download": "it downloads gigabytes",
     "sapiens predict images/ --weights pose_export --detector": "tests/inference/test_detect.py",
+    "sapiens predict clip.mp4 --weights pose_export --out predictions/tracks": "the same",
+    "sapiens predict 0 ": "it needs a camera",
     "sapiens doctor": "its exit status is what it finds; tests/commands/doctor runs it",
     "sapiens weights push": "it publishes; tests/weights/test_publish.py has a hub of its own",
 }
@@ -145,6 +148,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(6):
         cv2.imwrite(str(folder / f"images/{i}.jpg"), generated.image_uint8(f"image {i}", 96, 80))
     cv2.imwrite(str(folder / "photo.jpg"), generated.image_uint8("photo", 96, 80))
+    write_clip(folder / "clip.mp4")
     for name in ("person.obj", "person.glb"):
         trimesh.creation.capsule(height=1.2, radius=0.3, count=[8, 8]).export(folder / name)
     box = {"image_id": 0, "category_id": 1, "bbox": [8, 8, 40, 60], "score": 0.9}

@@ -20,7 +20,7 @@ from sapiens_lab.inference.results.pose import PoseResult
 from sapiens_lab.inference.results.result import Result
 from sapiens_lab.ranges import NonNegative, Positive
 
-_FORGET_S = 1.0  # someone who was away for longer begins anew
+_FORGET_S = 1.0  # someone who was away for longer starts again
 _DERIVATIVE_CUTOFF_HZ = 1.0  # as in the paper
 
 

@@ -62,8 +62,8 @@ def test_people_are_smoothed_by_their_number() -> None:
     moved = points.pose(pose(510, 100), [2, 1], 0.2).keypoints[:, 0, 0]
     assert 500 < moved[0] < 510
     assert moved[1] == 100
-    anew = points.pose(pose(900), [2], 9.0)  # after a long time nothing is remembered
-    assert anew.keypoints[0, 0, 0] == 900
+    again = points.pose(pose(900), [2], 9.0)  # after a long time nothing is remembered
+    assert again.keypoints[0, 0, 0] == 900
     still = points.boxes(pose(900).boxes, [7], 9.0)
     np.testing.assert_array_equal(still.xyxy, pose(900).boxes.xyxy)
 

@@ -262,7 +262,7 @@ def test_of_a_video_that_is_cut_off_the_beginning_is_kept(
     assert predict(path, weights["segmentation"], out) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert said[0] == "1 videos failed:"
-    assert "cut.%s is cut off" % kind in said[1]
+    assert f"cut.{kind} is cut off" in said[1]
     assert len(said) == 2
     assert 10 < len(read_times(out / "overlay/cut.segmentation.mp4")) < 90
     assert len(json.loads((out / "json/cut.json").read_text())) > 10
@@ -301,11 +301,11 @@ def test_a_header_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
     content = path.read_bytes()
     at = content.index(b"strf") + 12  # width and height of its BITMAPINFOHEADER, 32 bits each
     assert content[at : at + 8] == bytes([64, 0, 0, 0, 48, 0, 0, 0])
-    path.write_bytes(content[:at] + (20_000).to_bytes(4, "little") * 2 + content[at + 8 :])
-    with pytest.raises(TooLargeError, match="20000 x 20000 pixels"):
+    path.write_bytes(content[:at] + (9000).to_bytes(4, "little") * 2 + content[at + 8 :])
+    with pytest.raises(TooLargeError, match="9000 x 9000 pixels"):
         open_video(str(path), VideoSettings())
     path.write_bytes(content[:at] + (60_000).to_bytes(4, "little") * 2 + content[at + 8 :])
-    with pytest.raises(ValueError, match=r"60000|no decoder|cannot be read"):
+    with pytest.raises(ValueError, match="no size that a video can have"):
         open_video(str(path), VideoSettings())
 
 

@@ -171,6 +171,8 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     if codec is None:
         raise ValueError(f"{name}: this FFmpeg has no decoder for its video")
     check_pixels(codec.height, codec.width, name)
+    if not codec.height or not codec.width:  # also where FFmpeg believes the stated size impossible
+        raise ValueError(f"{name}: its header states no size that a video can have")
     codec.options = {"max_pixels": str(int(MAX_PIXELS * limit_scale()))}
     codec.thread_type = "AUTO"
     return stream
