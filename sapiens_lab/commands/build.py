@@ -79,6 +79,8 @@ def build(config: DictConfig, *, find_lr: bool = False) -> tuple[Any, Any, Any]:
         learner.origin, learner.license = report.source, report.license
     instantiate(config.tune)(learner.model)
     trainer = _trainer(config, learner.model, find_lr=find_lr)
+    if datamodule.is_auto:
+        _find_batch_size(config, learner, datamodule, trainer)
     if config.effective_batch is not None:
         accumulate(
             trainer, batch_size=datamodule.batch_size, effective_batch=config.effective_batch
@@ -126,6 +128,20 @@ def _examine(config: DictConfig, datamodule: Any) -> None:
         settings=[OmegaConf.to_container(config.data[s], resolve=True) for s in ("train", "val")],
         on_error=datamodule.on_error,
     )
+
+
+def _find_batch_size(config: DictConfig, learner: Any, datamodule: Any, trainer: Any) -> None:
+    """Replace ``data.batch_size=auto`` by a number, in the run's files too: it may be continued."""
+    from sapiens_lab.training import batch_size
+
+    found = batch_size.choose_batch_size(learner, datamodule, trainer)
+    datamodule.use_batch_size(found)
+    config.data.batch_size = found
+    folder = run_folder()
+    others = [w for w in typed_overrides() if runs.override_key(w) != "data.batch_size"]
+    runs.replan_run(folder, [*others, f"data.batch_size={found}"])
+    trust.sign_run(folder / runs.OVERRIDES_FILE)
+    runs.record_run(config, folder)
 
 
 def _trainer(config: DictConfig, model: Any, *, find_lr: bool) -> Any:

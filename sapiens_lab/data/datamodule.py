@@ -31,7 +31,8 @@ class DataModule(L.LightningDataModule):
         test: makes the test set; the validation set by default.
         train_transforms: named steps, in order. Names let a config replace one.
         eval_transforms: the same for validation and test.
-        batch_size: samples of one step in one process.
+        batch_size: samples of one step in one process; of ``auto`` a run makes a number before it
+            trains (``use_batch_size``).
         eval_batch_size: the same without gradients; ``batch_size`` by default.
         limit: use only the first so many samples of every set (to try things).
         num_workers: loading processes; ``None`` takes the number of cores, at most 8.
@@ -51,7 +52,7 @@ class DataModule(L.LightningDataModule):
         test: DatasetFactory | None = None,
         train_transforms: Mapping[str, Transform | None],
         eval_transforms: Mapping[str, Transform | None],
-        batch_size: Count,
+        batch_size: Count | Literal["auto"],
         eval_batch_size: Count | None = None,
         limit: Count | None = None,
         num_workers: Whole | None = None,
@@ -61,6 +62,8 @@ class DataModule(L.LightningDataModule):
         group_by: str | None = None,
     ) -> None:
         super().__init__()
+        self.is_auto = batch_size == "auto"
+        batch_size = 1 if batch_size == "auto" else batch_size
         if batch_size < 1:
             raise ValueError(f"data.batch_size is {batch_size}; it must be at least 1")
         if limit is not None and limit < 1:
@@ -77,6 +80,12 @@ class DataModule(L.LightningDataModule):
         self._datasets: dict[str, Dataset] = {}
         self._are_compared = False
         self._resume: dict[str, int] | None = None  # {"epoch", "batch"} of a checkpoint
+
+    def use_batch_size(self, batch_size: Count) -> None:
+        """Take the number that ``auto`` stands for; evaluations too, unless they have their own."""
+        if self.eval_batch_size == self.batch_size:
+            self.eval_batch_size = batch_size
+        self.batch_size, self.is_auto = batch_size, False
 
     def dataset(self, split: str) -> Dataset:
         """Return the source-frame dataset of ``train``, ``val`` or ``test``, built once.

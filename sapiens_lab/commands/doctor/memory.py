@@ -56,7 +56,8 @@ def examine_memory(
 def _lines(
     config: DictConfig, built: Built, words: Sequence[str], device: Device | None
 ) -> Iterator[Line]:
-    batch_size, image_size = int(config.data.batch_size), _image_size(config)
+    is_auto = config.data.batch_size == "auto"  # a run finds what fits
+    batch_size, image_size = 1 if is_auto else int(config.data.batch_size), _image_size(config)
     step = estimate_step(built.learner.model, image_size)
     needed = step.of_batch(batch_size)
     text = (

@@ -95,7 +95,7 @@ def _batches(request: Request, samples: Samples, device: Device) -> _Batches:
     num = max(1, samples.num_train // device.count)
     total = request.value("effective_batch") or _number(request, "batch_size")
     wanted = max(1, min(math.ceil(total / device.count), num))
-    if request.is_open("data.batch_size"):
+    if request.is_open("data.batch_size") or request.value("data.batch_size") == "auto":
         most = _that_fits(request, device)
         size = max(n for n in range(1, wanted + 1) if wanted % n == 0 and n <= most)
     else:
