@@ -50,7 +50,7 @@ def examine_before_fit(
         replace(finding, what=f"{split}: {finding.what}")
         for split, some in found.items()
         for finding in some
-        if not is_logged(finding)
+        if (finding.severity == "error" and on_error == "raise") or not is_logged(finding)
     ]
     try:
         settle(findings, source=f"doctor={mode}", on_error=on_error)

@@ -55,10 +55,13 @@ def _check_readable(found: Collected) -> Finding | None:
     faulty = np.zeros(len(found.glances) + len(found.faults), bool)
     faulty[: len(found.faults)] = True
     messages = list(found.faults.values())
+    what = "images that were looked into cannot be read"  # as datasets say it
+    if isinstance(found.dataset, MapDataset):
+        what = "files that were looked into are faulty"
     return of_rows(
         "error",
         faulty,
-        "files that were looked into cannot be read",
+        what,
         name=lambda i: messages[i],
         remedy="Copy them again, or take them out",
     )
