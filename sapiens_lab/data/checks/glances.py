@@ -60,7 +60,7 @@ def check_copies_across(train: Glances, val: Glances) -> list[Finding]:
     exact = {j: i for j, i in exact.items() if train.names[i] != val.names[j]}
     group_by = (
         "Resized, saved again, flipped, or the next frame of a video, they measure memory: take "
-        "them out of one set, or divide by video, person or session"
+        "them out of one set, or divide by video, person or session (data.group_by=folder)"
     )
     found = [
         _of_partners(

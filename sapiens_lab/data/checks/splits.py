@@ -90,5 +90,7 @@ def check_frames(
         return None
     shown = [name for name, is_alike in zip(names, alike, strict=True) if is_alike]
     what = f"of {len(names)} validation images looked into are nearly a training image's twin"
-    remedy = "Are they frames of one video? Divide by video: folders train/ and val/"
+    remedy = (
+        "Are they frames of one video? Divide by video (data.group_by=folder), or into train/, val/"
+    )
     return of_items("warning", shown, what, remedy=remedy)
