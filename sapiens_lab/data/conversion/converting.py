@@ -14,7 +14,7 @@ from sapiens_lab.data.conversion.choose import Chosen, choose, class_ids, parts_
 from sapiens_lab.data.conversion.coco_rows import Made, coco_content
 from sapiens_lab.data.conversion.mask_files import draw_labels, encode_labels
 from sapiens_lab.data.conversion.people import Target, skeleton_text
-from sapiens_lab.data.conversion.placing import Advance, Images, Placed, image_dir, place_images
+from sapiens_lab.data.conversion.placing import Images, Placed, image_dir, place_images
 from sapiens_lab.data.conversion.splits import WHOLE, divide_groups, given_splits
 from sapiens_lab.data.conversion.whole_folder import check_empty, whole_folder
 from sapiens_lab.data.importers.annotated import AnnotatedImage
@@ -93,8 +93,6 @@ def convert(
     source: Path,
     out: Path,
     options: Options,
-    *,
-    advance: Advance = lambda: None,
 ) -> Converted:
     """Read a source and write it whole, or not at all.
 
@@ -103,7 +101,6 @@ def convert(
         source: folder or file.
         out: folder that does not exist yet, or is empty.
         options: what is written.
-        advance: called once per image.
 
     Raises:
         FileNotFoundError, ValueError: the source cannot be read, nothing is left to write, or
@@ -132,7 +129,7 @@ def convert(
     names, ids = class_ids(chosen) if chosen.classes else ([], {})
     out = out.absolute()
     with whole_folder(out) as part:
-        places = place_images(annotated.root, splits, part, options.images, advance)
+        places = place_images(annotated.root, splits, part, options.images)
         made = Made()
         files: dict[str, Path] = {}
         if options.masks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,6 @@ from sapiens_lab.data.conversion.splits import WHOLE
 from sapiens_lab.data.importers.annotated import AnnotatedImage
 
 Images = Literal["link", "copy", "none"]
-Advance: TypeAlias = Callable[[], object]  # called once per image that is written
 # By split: the images and their file names.
 Placed: TypeAlias = dict[str, list[tuple[AnnotatedImage, str]]]
 
@@ -22,7 +21,6 @@ def place_images(
     splits: dict[str, list[AnnotatedImage]],
     part: Path,
     how: Images,
-    advance: Advance,
 ) -> Placed:
     """Link or copy images into the new folder, and return what each is called there."""
     placed: Placed = {}
@@ -36,7 +34,6 @@ def place_images(
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             _put(image.path, target, how)
-            advance()
         placed[split] = list(zip(images, names, strict=True))
     return placed
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sapiens_lab.data.arrays import read_size
+from sapiens_lab.data.images import CorruptImageError, size_of
 from sapiens_lab.data.importers.annotated import (
     Annotated,
     AnnotatedImage,
@@ -23,10 +24,24 @@ from sapiens_lab.data.importers.annotated import (
 )
 from sapiens_lab.data.importers.dropped import Dropped, printable
 from sapiens_lab.data.importers.files import ImageFiles
+from sapiens_lab.limits import check_regular
 
 MAX_KEYPOINTS = 2000  # of one person; the largest known sets have some hundreds
+_START = 1 << 17  # bytes of an image's file that hold its header
+
 NO_IMAGE = "images that are annotated but not in the folder"
 FAR = "points or shapes that are no numbers, or more than an image's size outside of it"
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Return (height, width) from the beginning of an image's file, where that is enough."""
+    check_regular(path)
+    with path.open("rb") as file:
+        start = file.read(_START)
+    try:
+        return size_of(start, path)
+    except CorruptImageError:
+        return read_size(path)
 
 
 def number(value: Any) -> float:
@@ -87,7 +102,7 @@ class Gatherer:
             return self._images[name]
         path = self.root / name
         try:
-            found = read_size(path)
+            found = _size(path)
         except (ValueError, OSError) as error:
             self.dropped.add("images that cannot be read", str(error))
             return None
