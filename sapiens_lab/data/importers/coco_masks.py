@@ -16,7 +16,7 @@ def counts_of_rle(rle: Any, size: tuple[int, int]) -> list[int]:
     Raises:
         ValueError: it is malformed, or of another size.
     """
-    if not isinstance(rle, Mapping) or list(rle.get("size") or ()) != list(size):
+    if not isinstance(rle, Mapping) or rle.get("size") != list(size):
         raise ValueError("its RLE is of another size than the image")
     counts = rle.get("counts")
     if isinstance(counts, str):

@@ -102,7 +102,8 @@ class _File:
         boxes: list[LooseBox] = []
         people: dict[Any, Instance] = {}
         for row in rows:
-            kind, label, group = row.get("type"), self._label(row), row.get("group") or None
+            kind, label, group = row.get("type"), self._label(row), row.get("group")
+            group = group if isinstance(group, (int, str)) and group else None  # 0 is none
             values = [number(value) for value in _list(row, "points")]
             if kind == "skeleton":
                 self._gatherer.add(image, self._skeleton(row, label))

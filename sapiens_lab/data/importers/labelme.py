@@ -69,7 +69,7 @@ def _read_file(gatherer: Gatherer, path: Path, content: dict[str, Any]) -> None:
         label, group = str(shape.get("label")), shape.get("group_id")
         group = group if isinstance(group, (int, str)) else None
         xy = pairs(shape.get("points"))
-        kind = shape.get("shape_type") or "polygon"
+        kind = str(shape.get("shape_type") or "polygon")
         if kind == "point" and len(xy) == 2:
             point = (xy[0], xy[1], 1 if _is_hidden(shape) else 2)
             points.append(LoosePoint(name=label, point=point, group=group))

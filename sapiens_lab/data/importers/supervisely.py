@@ -77,7 +77,8 @@ def _note_class(gatherer: Gatherer, title: str, entry: Mapping[str, Any]) -> Nam
         for key, node in nodes.items()
     }
     edges = config.get("edges") if isinstance(config, Mapping) else None
-    lines = [edge for edge in edges or () if isinstance(edge, Mapping)]
+    rows = edges if isinstance(edges, list) else []
+    lines = [edge for edge in rows if isinstance(edge, Mapping)]
     ends = [(names.get(str(e.get("src"))), names.get(str(e.get("dst")))) for e in lines]
     gatherer.point_sets[title] = PointSet(
         names=list(dict.fromkeys(names.values())), edges=[(a, b) for a, b in ends if a and b]

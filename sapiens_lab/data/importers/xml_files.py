@@ -49,5 +49,5 @@ def read_xml(path: Path) -> Element:
     try:
         parser.Parse(content, True)
         return builder.close()
-    except (expat.ExpatError, AssertionError) as error:
+    except (expat.ExpatError, AssertionError, LookupError) as error:
         raise ValueError(f"{path} is not valid XML: {error}") from error

@@ -150,6 +150,7 @@ DEEP = "<annotations><version>1.1</version><meta>" + "<a>" * 200_000
         (OUTSIDE, "declares a document type"),
         (DEEP, "nested more than 100 deep"),
         ("<annotations><version>1.1</version><image", "is not valid XML"),
+        ('<?xml version="1.0" encoding="utf-J"?>\n<annotations><meta>', "is not valid XML"),
         ("<annotations><version>&nothing;</version></annotations>", "is not valid XML"),
     ],
 )

@@ -80,6 +80,18 @@ def test_regions(tmp_path: Path) -> None:
     }
 
 
+def test_annotations_that_make_no_sense(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        {"type": "bbox", "group": [1], "bbox": [1, None]},
+        {"type": "points", "group": {}, "points": [1, "x", 3, 4]},
+        {"type": "mask", "rle": {"size": 5, "counts": 5}},
+        {"type": [1], "label_id": -5},
+    )
+    assert not any(i.keypoints for i in found.images[0].instances[:-1])
+    assert sum(found.dropped.counts.values()) == 4
+
+
 def test_text_rle_is_pycocotools(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):

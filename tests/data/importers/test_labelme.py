@@ -84,6 +84,15 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     assert found.dropped.counts == {"images that are annotated but not in the folder": 1}
 
 
+def test_shapes_that_make_no_sense(tmp_path: Path) -> None:
+    sources.image(tmp_path / "a.jpg")
+    shapes = [{"shape_type": True}, {"points": 5}, 5, {"shape_type": "mask", "points": [[1], 2]}]
+    sources.dump(tmp_path / "a.json", {"shapes": shapes, "imagePath": "a.jpg"})
+    found = read(tmp_path)
+    assert not found.images[0].instances
+    assert sum(found.dropped.counts.values()) == 4
+
+
 def test_truncated_files_are_named(tmp_path: Path) -> None:
     path = sources.labelme(tmp_path) / "a.json"
     path.write_text(path.read_text()[:-20])

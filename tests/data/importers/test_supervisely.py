@@ -96,5 +96,10 @@ def test_hostile_objects(tmp_path: Path) -> None:
         5,
     )
     assert not found.images[0].instances
+    meta = {"title": "x", "shape": "graph", "geometry_config": {"nodes": {"a": 5}, "edges": 5}}
+    sources.dump(tmp_path / "meta.json", {"classes": [meta, 5]})
+    importer = recognize(tmp_path)
+    assert importer is not None
+    assert importer.read(tmp_path).point_sets["x"].names == ["a"]
     assert found.dropped.counts["masks that cannot be read"] == 4
     assert sum(found.dropped.counts.values()) == 8
