@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sapiens_lab import signals
 from sapiens_lab.inference.video.settings import VideoSettings
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from sapiens_lab.inference.frames import Frame
     from sapiens_lab.inference.predictor import Predictor
     from sapiens_lab.inference.results.files import Kind
-    from sapiens_lab.inference.video.predicting import FrameResult
     from sapiens_lab.inference.video.reading import Video
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -94,6 +94,8 @@ def predict_videos(
             _predict_video(predictor, frame, folder, kinds, settings)
         except (ValueError, FileNotFoundError, FileExistsError) as error:
             failed.append((source, str(error)))
+        finally:
+            signals.delay(False)
     return failed
 
 
@@ -113,7 +115,8 @@ def _predict_video(
 
     video: Video
     if frame.name.isdigit():
-        video = Camera(number=int(frame.name), settings=settings)
+        video = Camera(number=int(frame.name), settings=settings, is_stopped=_is_stopped)
+        signals.delay(True)  # the recording is finished first
         click.echo(f"{video.name}: Ctrl-C ends it; what was recorded is kept")
     else:
         video = open_video(frame.name, settings)
@@ -128,11 +131,15 @@ def _predict_video(
 
     with images_bar() as progress:
         bar = progress.add_task(Path(video.name).name, total=video.num_frames)
-        results = predict_video(pipeline, video, settings)
-        if isinstance(video, Camera):
-            results = _until_interrupt(results)
         files = save_video(
-            results, video, folder.root, frame.key, kinds=kinds, settings=settings, advance=advance
+            predict_video(pipeline, video, settings),
+            video,
+            folder.root,
+            frame.key,
+            kinds=kinds,
+            settings=settings,
+            stages=pipeline.stages,
+            advance=advance,
         )
     seconds = time.perf_counter() - started
     click.echo(f"{video.name}: {count} frames in {seconds:.1f} s, {count / seconds:.1f} frames/s")
@@ -143,9 +150,6 @@ def _predict_video(
     folder.flush()
 
 
-def _until_interrupt(results: Iterator[FrameResult]) -> Iterator[FrameResult]:
-    """End at Ctrl-C as if the source had ended."""
-    try:
-        yield from results
-    except KeyboardInterrupt:
-        return
+def _is_stopped() -> bool:
+    """Tell whether Ctrl-C was pressed, where it is only noted."""
+    return signals.requested() is not None

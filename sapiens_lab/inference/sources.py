@@ -16,7 +16,22 @@ from sapiens_lab.inference.frames import Frame, file_frame
 from sapiens_lab.limits import MAX_JSON_BYTES, read_file
 
 MORE_SUFFIXES = frozenset({".gif", ".jp2", ".pbm", ".pgm", ".ppm", ".avif", ".heic"})
-VIDEOS = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
+VIDEOS = frozenset(
+    {
+        ".mp4",
+        ".mov",
+        ".avi",
+        ".mkv",
+        ".webm",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".mts",
+    }
+)
 _MAGIC = "*?["
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -296,6 +298,74 @@ def test_a_camera_that_is_not_there(
     assert "camera 98" in capsys.readouterr().err
 
 
+class FakeCapture:
+    """A camera that gives an image in 5 ms and, in the fifth, is interrupted."""
+
+    count = 0
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def isOpened(self) -> bool:  # noqa: N802  # as OpenCV names it
+        return True
+
+    def release(self) -> None:
+        pass
+
+    def read(self) -> tuple[bool, NDArray[np.uint8]]:
+        time.sleep(0.005)
+        FakeCapture.count += 1
+        if FakeCapture.count == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return True, image_of(FakeCapture.count, (48, 64))
+
+
+def test_what_a_camera_recorded_before_ctrl_c_is_kept(
+    tmp_path: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sapiens_lab.inference.video.camera.sys.platform", "darwin")
+    monkeypatch.setattr("cv2.VideoCapture", FakeCapture)
+    FakeCapture.count = 0
+    assert predict("7", weights["segmentation"], tmp_path / "out") == 0
+    images = read_images(tmp_path / "out/overlay/camera_7.segmentation.mp4")
+    assert 4 <= len(images) <= 8
+    assert (np.diff(read_times(tmp_path / "out/overlay/camera_7.segmentation.mp4")) > 0).all()
+    assert len(json.loads((tmp_path / "out/json/camera_7.json").read_text())) == len(images)
+
+
+def interrupting(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Find a person, but press Ctrl-C at the sixth frame."""
+    if image[-1, -1].mean() > 40 + 5 * 5 - 2:
+        os.kill(os.getpid(), signal.SIGINT)
+    return np.array([[2, 2, 30, 44]], np.float32)
+
+
+def test_ctrl_c_leaves_no_half_of_a_video(tmp_path: Path, weights: Weights) -> None:
+    path = write_clip(tmp_path / "a.mp4", times=range(0, 2000, 20))
+    options = ("--detector", f"{__name__}.interrupting")
+    assert predict(path, weights["pose"], tmp_path / "out", *options) == 130
+    left = [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert left == ["predict.json"]
+
+
+def test_damaged_bytes_never_raise_anything_else(tmp_path: Path) -> None:
+    content = write_clip(tmp_path / "a.mp4").read_bytes()
+    rng = np.random.default_rng(0)
+    num_refused = 0
+    for number in range(60):
+        damaged = np.frombuffer(content, np.uint8).copy()
+        places = rng.integers(0, len(damaged), 1 + number // 2)
+        damaged[places] = rng.integers(0, 256, len(places))
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(damaged.tobytes())
+        try:
+            for frame in frames_of(path):
+                frame.read()
+        except (ValueError, OSError):
+            num_refused += 1
+    assert 10 < num_refused <= 60
+
+
 def test_a_header_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.avi", codec="rawvideo")
     content = path.read_bytes()
@@ -321,6 +391,6 @@ def test_without_pyav_it_says_what_to_install(
 ) -> None:
     path = write_clip(tmp_path / "a.mp4")
     monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
     with pytest.raises(ImportError, match=r"sapiens-lab\[video\]"):
         open_video(str(path), VideoSettings())

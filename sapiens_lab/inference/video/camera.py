@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,16 +20,22 @@ from sapiens_lab.limits import check_pixels
 
 @dataclass(slots=True, kw_only=True)
 class Camera:
-    """A camera of this machine, by its number. ``end_s`` counts from the first frame."""
+    """A camera of this machine.
+
+    Args:
+        number: of the camera, from 0.
+        settings: ``end_s`` counts from the first frame.
+        is_stopped: asked before each frame; the camera ends where it is true.
+    """
 
     number: int
     settings: VideoSettings
+    is_stopped: Callable[[], bool] = lambda: False
     name: str = ""
     rate: Fraction = Fraction(30)
     time_base: Fraction = Fraction(1, 1000)
     num_frames: int | None = None
     audio: str | None = None
-    is_stopped: bool = field(default=False)
 
     def __post_init__(self) -> None:
         self.name = self.name or f"camera {self.number}"
@@ -44,12 +50,13 @@ class Camera:
         try:
             first: float | None = None
             index = -1
-            while not self.is_stopped:
+            while not self.is_stopped():
                 is_there, bgr = capture.read()
                 if not is_there:
                     raise ValueError(f"{self.name} gives no images any more")
-                first = first or time.monotonic()
-                elapsed = time.monotonic() - first
+                now = time.monotonic()
+                first = now if first is None else first
+                elapsed = now - first
                 if self.settings.end_s is not None and elapsed >= self.settings.end_s:
                     return
                 check_pixels(bgr.shape[0], bgr.shape[1], self.name)

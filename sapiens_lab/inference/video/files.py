@@ -21,11 +21,12 @@ from sapiens_lab.inference.pipeline import OF_ONE_IMAGE
 from sapiens_lab.inference.results.files import Kind, contents
 from sapiens_lab.inference.results.pose import PoseResult
 from sapiens_lab.inference.results.result import MultiResult, Result
+from sapiens_lab.inference.stages import WRITE, Stages
 from sapiens_lab.inference.video.predicting import FrameResult
 from sapiens_lab.inference.video.reading import Video
 from sapiens_lab.inference.video.settings import VideoSettings
 from sapiens_lab.inference.video.writing import VideoWriter, writing
-from sapiens_lab.visualize.image import RGBImage, draw_text
+from sapiens_lab.visualize.image import RGBImage, draw_text, text_width
 
 USUAL: tuple[Kind, ...] = ("overlay", "json")
 _AS_VIDEO = ("image", "overlay")
@@ -40,6 +41,7 @@ def save_video(
     *,
     kinds: Sequence[Kind] = USUAL,
     settings: VideoSettings,
+    stages: Stages,
     advance: Callable[[], object] = lambda: None,
 ) -> list[Path]:
     """Write the files of a video as its results come, and return them.
@@ -51,6 +53,7 @@ def save_video(
         key: name of the files.
         kinds: of files.
         settings: of the video.
+        stages: where the time of drawing and encoding is noted.
         advance: called after each frame.
 
     Raises:
@@ -59,7 +62,7 @@ def save_video(
     """
     failure: Exception | None = None
     with ExitStack() as stack:
-        files = VideoFiles(stack, video, root, key, kinds, settings)
+        files = VideoFiles(stack, video, root, key, kinds, settings, stages)
         thread = stack.enter_context(ThreadPoolExecutor(1))
         waiting: deque[Future[None]] = deque()
         try:
@@ -90,6 +93,7 @@ class VideoFiles:
         key: name of the files.
         kinds: of files.
         settings: of the video.
+        stages: where the time is noted.
     """
 
     def __init__(
@@ -100,7 +104,9 @@ class VideoFiles:
         key: str,
         kinds: Sequence[Kind],
         settings: VideoSettings,
+        stages: Stages,
     ) -> None:
+        self._stages = stages
         self._stack, self._video, self._root, self._key = stack, video, root, key
         self._kinds, self._settings = kinds, settings
         self._writers: dict[Path, VideoWriter] = {}
@@ -110,6 +116,10 @@ class VideoFiles:
 
     def add(self, frame: FrameResult) -> None:
         """Write a frame."""
+        with self._stages.timed(WRITE):
+            self._add(frame)
+
+    def _add(self, frame: FrameResult) -> None:
         self._last_s = frame.time_s
         for relative, image in _images(frame, self._kinds, self._key):
             self._writer(self._root / relative, image).add(image, frame.time_s)
@@ -215,9 +225,10 @@ def _overlay(result: Result, ids: Sequence[int] | None) -> RGBImage:
     image = image.copy() if image is result.image else image
     size = max(12, image.shape[0] // 40)
     for number, box in zip(ids, result.boxes.xyxy, strict=True):
-        top = int(np.clip(box[1] - 1.3 * size, 0, max(0, image.shape[0] - 1)))
-        left = int(np.clip(box[0], 0, max(0, image.shape[1] - 1)))
-        label = image[top : top + round(1.3 * size), left : left + 3 * size]
+        top = int(np.clip(box[1] - 1.3 * size, 0, max(0, image.shape[0] - 1.3 * size)))
+        left = int(np.clip(box[0], 0, max(0, image.shape[1] - 2 * size)))
+        width = text_width(str(number), size) + size // 2
+        label = image[top : top + round(1.3 * size), left : left + width]
         label[:] = 255
         draw_text(label, str(number), (size // 4, label.shape[0] // 2), size)
     return image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -75,7 +76,7 @@ class VideoFile:
         origin = start_of(container)
         start, end = self.settings.start_s, self.settings.end_s
         if start > 0:
-            container.seek(round((start + origin) * _MICROSECONDS))
+            seek(container, start + origin)
         number, time_s, damaged = -1, 0.0, 0
         for decoded in _each(container, stream):
             if decoded is None or decoded.is_corrupt:
@@ -94,7 +95,7 @@ class VideoFile:
                 yield VideoFrame(
                     name=f"{self.name}, frame {number}",
                     key=f"{number:06d}",
-                    read=_reader(decoded),
+                    read=_reader(decoded, self.name),
                     index=number,
                     time_s=time_s,
                 )
@@ -183,6 +184,13 @@ def start_of(container: InputContainer) -> float:
     return (container.start_time or 0) / _MICROSECONDS
 
 
+def seek(container: InputContainer, time_s: float) -> None:
+    """Go to a frame before a time; where a file cannot be searched, it is read from its start."""
+    av = require_av()
+    with contextlib.suppress(av.FFmpegError):
+        container.seek(round(time_s * _MICROSECONDS))
+
+
 def _each(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame | None]:
     """Yield decoded frames, and ``None`` for what cannot be decoded."""
     av = require_av()
@@ -203,12 +211,15 @@ def _each(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFr
         yield from frames
 
 
-def _reader(decoded: av.VideoFrame) -> Callable[[], NDArray[np.uint8]]:
+def _reader(decoded: av.VideoFrame, name: str) -> Callable[[], NDArray[np.uint8]]:
     """Return what converts a frame to upright RGB."""
 
     def read() -> NDArray[np.uint8]:
         unspecified = int(decoded.colorspace) == 2 and decoded.height >= _HD
-        rgb = decoded.reformat(format="rgb24", src_colorspace="ITU709" if unspecified else None)
+        try:
+            rgb = decoded.reformat(format="rgb24", src_colorspace="ITU709" if unspecified else None)
+        except require_av().FFmpegError as error:
+            raise ValueError(f"{name} cannot be converted to RGB") from error
         turns = round(decoded.rotation / 90) % 4  # counterclockwise
         return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), turns))
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from sapiens_lab.atomic import WriteError, replacing
-from sapiens_lab.inference.video.reading import open_container, require_av, start_of
+from sapiens_lab.inference.video.reading import open_container, require_av, seek, start_of
 from sapiens_lab.inference.video.settings import VideoSettings
 from sapiens_lab.visualize.image import RGBImage
 
@@ -132,7 +132,7 @@ class Sound:
         )
         self._origin = start_of(self._input)
         if settings.start_s > 0:
-            self._input.seek(round((settings.start_s + self._origin) * 1_000_000))
+            seek(self._input, settings.start_s + self._origin)
         self._packets = self._timed()
         self._next = next(self._packets, None)
 
