@@ -49,7 +49,9 @@ def test_an_error_within_an_interpolation_is_the_users_cause_alone(
     with pytest.raises(SystemExit):
         commands.train("skeleton=missing.yaml")
     said = capsys.readouterr().err
-    assert said.startswith("Error: skeleton 'missing.yaml' is neither a file nor one of coco17")
+    assert said.startswith(
+        "Error: skeleton 'missing.yaml' is neither a file nor one of aic14, coco17"
+    )
     assert "interpolation" not in said
     assert "full_key" not in said
     assert commands.runs() == []

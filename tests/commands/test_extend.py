@@ -32,7 +32,7 @@ def test_a_finished_run_goes_on_as_if_it_had_been_planned_so(
         )
     said = capsys.readouterr().out
     assert (
-        "extended by 1 epochs to 2: the schedule is planned anew over 6 steps, of which 3" in said
+        "extended by 1 epochs to 2: the schedule is planned again over 6 steps, of which 3" in said
     )
     assert commands.runs() == [run], "it stays in its folder"
     assert status("train", "extend=1") == 1

@@ -119,7 +119,7 @@ def test_average_precision_133_by_part(shared: Path) -> None:
 
 
 def test_the_metric_gives_the_recorded_numbers(shared: Path) -> None:
-    """The same through ``OksAP``, people being neither scored anew nor suppressed.
+    """The same through ``OksAP``, people being neither scored again nor suppressed.
 
     The record sizes unmatched people by their boxes where the metric does so by their keypoints;
     that enters the numbers by size only.

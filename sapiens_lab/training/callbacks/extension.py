@@ -29,7 +29,7 @@ class Extension(Callback):
         """Set the rate of the first step.
 
         Raises:
-            ValueError: the schedule cannot be planned anew.
+            ValueError: the schedule cannot be planned again.
         """
         total, steps = trainer.max_epochs or 0, int(trainer.estimated_stepping_batches)
         said = f"extended by {self.num_epochs} epochs to {total}"
@@ -39,7 +39,7 @@ class Extension(Callback):
         scheduler = trainer.lr_scheduler_configs[0].scheduler
         if not isinstance(scheduler, LambdaLR):
             raise ValueError(
-                f"extend={self.num_epochs}: a {type(scheduler).__name__} cannot be planned anew; "
+                f"extend={self.num_epochs}: a {type(scheduler).__name__} cannot be planned again; "
                 "the schedules of configs/scheduler can. weights=PATH starts a new run instead"
             )
         before = max(group["lr"] for group in scheduler.optimizer.param_groups)
@@ -50,7 +50,7 @@ class Extension(Callback):
             group["lr"] = base * factor(scheduler.last_epoch)
         after = max(group["lr"] for group in scheduler.optimizer.param_groups)
         log.info(
-            "%s: the schedule is planned anew over %d steps, of which %d are done, so the learning "
+            "%s: the schedule is planned again over %d steps, of which %d are done, so the learning "
             "rate goes on at %.3g (it was %.3g)",
             said,
             steps,
