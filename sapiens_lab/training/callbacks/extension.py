@@ -50,8 +50,8 @@ class Extension(Callback):
             group["lr"] = base * factor(scheduler.last_epoch)
         after = max(group["lr"] for group in scheduler.optimizer.param_groups)
         log.info(
-            "%s: the schedule is planned again over %d steps, of which %d are done, so the learning "
-            "rate goes on at %.3g (it was %.3g)",
+            "%s: the schedule is planned again over %d steps, of which %d are done, so the "
+            "learning rate goes on at %.3g (it was %.3g)",
             said,
             steps,
             trainer.global_step,
