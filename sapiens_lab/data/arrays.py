@@ -33,6 +33,13 @@ MASK_SUFFIXES = LABEL_SUFFIXES | {".jpg", ".jpeg", ".webp"}
 # Pillow spreads pixel values of 2 and 4 bits over 0..255; class ids are the stored values.
 _SPREAD = {"L;2": 85, "L;4": 17}
 
+_OTHER_KINDS = {
+    b"\x89HDF": "an HDF5 file", b"MATLAB": "a MATLAB file", b"\x89PNG": "a PNG image",
+    b"II*\0": "a TIFF image", b"MM\0*": "a TIFF image", b"\x80": "a pickle", b"Pf": "a PFM image",
+    b"v/1\x01": "an EXR image", b"\x1f\x8b": "compressed by gzip",
+}  # fmt: skip
+_MAX_NAME = 60  # characters that a message shows
+
 _MAX_NPY_HEADER = 10_000  # NumPy's own limit [bytes]
 
 
@@ -179,7 +186,7 @@ def _read_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[An
     """
     start = file.read(10)
     if start[:6] != b"\x93NUMPY" or len(start) < 10:
-        raise _npy_error(file.name, "its start is that of another kind of file (.npz?)")
+        raise _npy_error(file.name, _other_kind(start + file.read(_MAX_NPY_HEADER)))
     size = int.from_bytes(start[8:] if start[6] == 1 else start[8:] + file.read(2), "little")
     header = file.read(min(size, _MAX_NPY_HEADER)).decode("latin-1")
     kind = re.search(r"'descr': *'([<>|=]?[biuf]\d{1,2})'", header)
@@ -192,6 +199,16 @@ def _read_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[An
         return sizes, order[1] == "True", np.dtype(kind[1])
     except TypeError:
         raise _npy_error(file.name, f"its kind of numbers is {kind[1]}") from None
+
+
+def _other_kind(start: bytes) -> str:
+    """Say what a file is by its start."""
+    if start[:4] == b"PK\3\4":  # the header of the first record has its name
+        name = start[30 : 30 + int.from_bytes(start[26:28], "little")].decode("utf-8", "replace")
+        shown = name.removesuffix(".npy")[:_MAX_NAME]
+        return f"it is an .npz whose first array is {shown!r}; save that one with numpy.save"
+    kinds = (kind for mark, kind in _OTHER_KINDS.items() if start.startswith(mark))
+    return f"it is {next(kinds, 'empty' if not start else 'another kind of file')}"
 
 
 def _npy_error(path: object, reason: str) -> ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -118,6 +119,24 @@ def test_arrays_that_lie(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.npy"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.npy is not an array that NumPy saved"):
+        read_map(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (npz(), "it is an .npz whose first array is 'a'; save that one with numpy.save"),
+        (b"", "it is empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "it is a PNG image"),
+        (b"1.0 2.0 3.0\n", "it is another kind of file"),
+    ],
+)
+def test_what_is_no_array_is_called_by_its_kind(tmp_path: Path, content: bytes, kind: str) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=re.escape(f"a.npy is not an array that NumPy saved: {kind}")
+    ):
         read_map(path)
 
 

@@ -97,10 +97,16 @@ def _read_lists(content: Mapping[str, Any], skeleton: Skeleton) -> list[_Lists]:
     own = person["keypoints"]
     if not isinstance(own, list):
         raise ValueError(f"its keypoints are {type(own).__name__}, not lists of x, y, visible")
-    if isinstance(own[0], list):
+    if isinstance(own[0], list | dict):
+        kind = "lists" if isinstance(own[0], list) else "dictionaries"
         raise ValueError(
-            f"its keypoints are {len(own)} lists within a list; COCO's format wants one "
+            f"its keypoints are {len(own)} {kind} within a list; COCO's format wants one "
             "flat list, x, y, visible for each point: join them"
+        )
+    if len(own) == 2 * skeleton.num_keypoints or len(own) % 3:
+        raise ValueError(
+            f"its keypoints are {len(own)} numbers; COCO's format wants three for each point, x, "
+            "y, visible: add a 2 after each x, y that is labeled, or write 0, 0, 0"
         )
     count = len(own) / 3
     names: Sequence[str] = _names_of(content.get("categories") or [], person.get("category_id"))

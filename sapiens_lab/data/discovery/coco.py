@@ -17,6 +17,7 @@ from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.data.checks.finding import OnError, first, of_rows, settle
 from sapiens_lab.data.checks.json_files import check_structure
 from sapiens_lab.data.discovery.splits import WORDS, Split, check_root, split_of
+from sapiens_lab.data.images import SUFFIXES
 from sapiens_lab.data.importers.formats import conversion_hint
 
 log = logging.getLogger(__name__)
@@ -127,11 +128,26 @@ def _image_folder(root: Path, file: CocoFile, split: Split, names: Sequence[str]
     best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))
     if not any((best / name).is_file() for name in names):
         looked = ", ".join(dict.fromkeys(str(f) for f in folders if f.is_dir()))
+        near = _of_similar_name(names[0], folders)
+        remedy = (
+            f"There is {near}: write file_name as it is called, relative to its folder"
+            if near
+            else f"Name their folder with data.{split}.image_dir=FOLDER"
+        )
         raise FileNotFoundError(
             f"the images of {file.path} are not there, e.g. {names[0]}; looked in {looked}. "
-            f"Name their folder with data.{split}.image_dir=FOLDER"
+            + remedy
         )
     return best
+
+
+def _of_similar_name(name: str, folders: Sequence[Path]) -> Path | None:
+    """Return a file that is called so but for its folders, capitals and suffix."""
+    stem = name.rpartition("/")[2].rpartition(".")[0].lower()
+    entries = (entry for folder in folders if folder.is_dir() for entry in sorted(folder.iterdir()))
+    return next(
+        (e for e in entries if e.stem.lower() == stem and e.suffix.lower() in SUFFIXES), None
+    )
 
 
 def report_missing(folder: Path, names: Collection[str], *, on_error: OnError) -> set[str]:

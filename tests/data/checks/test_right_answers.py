@@ -56,6 +56,41 @@ def message(root: Path, apply: Any) -> str:
 # ---- people ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["C:\\Users\\ada\\NAME.jpg", "/data/local-files/?d=upload/NAME.jpg", "NAME.JPG", "NAME.png"],
+)
+def test_an_image_of_a_similar_name_is_pointed_to(people: Path, written: str) -> None:
+    def rename(content: Any) -> None:
+        for image in content["images"]:
+            image["file_name"] = written.replace("NAME", Path(image["file_name"]).stem)
+
+    said = message(people, rename)
+    assert f"There is {people}/p0.jpg: write file_name as it is called, relative" in said
+    assert "image_dir" not in said
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        (
+            lambda xyv: [{"x": x, "y": y, "v": v} for x, y, v in xyv],
+            "17 dictionaries within a list",
+        ),
+        (lambda xyv: [[x, y, v] for x, y, v in xyv], "17 lists within a list"),
+        (lambda xyv: [n for x, y, _ in xyv for n in (x, y)], "34 numbers; .* three for each point"),
+        (lambda xyv: str(xyv), "its keypoints are str"),
+    ],
+)
+def test_keypoints_in_another_form_are_described(people: Path, points: Any, said: str) -> None:
+    def rewrite(content: Any) -> None:
+        for person in content["annotations"]:
+            numbers = person["keypoints"]
+            person["keypoints"] = points(list(zip(*(numbers[i::3] for i in range(3)), strict=True)))
+
+    assert re.search(said, message(people, rewrite))
+
+
 def test_a_turned_image_whose_stored_size_is_stated(people: Path) -> None:
     faults.turn(people / "p3.jpg")
     with pytest.raises(ValueError, match=r"stated 120 x 160, is 160 x 120\).*1 are turned"):
