@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import click
 from sapiens_lab.commands.completion import complete_model
 from sapiens_lab.commands.console import StdoutHandler
 from sapiens_lab.commands.errors import reported
+from sapiens_lab.commands.predict_report import Counts, reason, report, report_failures
 from sapiens_lab.commands.predict_video import (
     predict_videos,
     split_videos,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from sapiens_lab.inference.video.settings import VideoSettings
 
 INTERRUPTED = "stopped; every file is whole, and the same command continues from here"
-_NAMED = 5  # images that a message names
 _FLUSH_S = 2.0  # between two notes of what is complete
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 _Path = click.Path(path_type=Path)
@@ -69,16 +69,6 @@ class Options:
     video: VideoSettings
 
 
-@dataclass(slots=True)
-class _Counts:
-    """What became of the images."""
-
-    written: int = 0
-    skipped: int = 0
-    without_people: list[str] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)  # names and reasons
-
-
 @click.command()
 @click.argument("source", nargs=-1, required=True)
 @click.option(
@@ -88,7 +78,8 @@ class _Counts:
     shell_complete=complete_model,
     help="A released name, a file, an export's folder; several for several tasks.",
 )
-@click.option("--out", type=_Path, required=True, help="Folder to write.")
+@click.option("--out", type=_Path, default=Path("predictions"), show_default=True,
+              help="Folder to write.")  # fmt: skip
 @click.option("--task", help="Of weights for several tasks, the one that is wanted.")
 @click.option("--save", metavar="KIND,...",
               help="image, overlay, json, masks, depth, normals, npy, crops.")  # fmt: skip
@@ -156,20 +147,21 @@ def _run(options: Options) -> None:
     predictor = _predictor(options)
     usual = kinds or USUAL_OF_VIDEO  # of videos
     kinds = kinds or (usual_kinds(predictor.tasks) if frames else usual)
-    folder = OutputFolder(options.out, _settings(options, kinds), kinds, options.overwrite)
+    settings = _settings(options, predictor, kinds)
+    folder = OutputFolder(options.out, settings, kinds, options.overwrite)
     folder.open()
-    counts = _Counts()
+    counts = Counts()
     todo = _select(frames, folder, counts)
     click.echo(repr(predictor))
     counts.failed += predict_videos(predictor, videos, folder, usual, options.video)
     if not frames:
-        _report_failures(counts, "videos")
+        report_failures(counts, "videos")
         return
     started = time.perf_counter()
     stages = _predict_all(predictor, todo, folder, counts)
     seconds = time.perf_counter() - started
     files = folder.finish(predictor.tasks)
-    _report(counts, seconds, stages, [folder.root, *files])
+    report(counts, seconds, stages, [folder.root, *files])
 
 
 def _predictor(options: Options) -> Predictor:
@@ -228,13 +220,13 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _settings(options: Options, kinds: tuple[str, ...]) -> dict[str, Any]:
+def _settings(options: Options, predictor: Predictor, kinds: tuple[str, ...]) -> dict[str, Any]:
     """Return what must be the same when a folder is continued."""
     from sapiens_lab import __version__
 
     return {
         "sapiens_lab": __version__,
-        "weights": list(options.weights),
+        "weights": [network.origin for network in predictor.networks],
         "task": options.task,
         "save": list(kinds),
         "detector": options.detector,
@@ -244,7 +236,7 @@ def _settings(options: Options, kinds: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _select(frames: list[Frame], folder: OutputFolder, counts: _Counts) -> list[Frame]:
+def _select(frames: list[Frame], folder: OutputFolder, counts: Counts) -> list[Frame]:
     """Return the images that are not complete."""
     todo = []
     for frame in frames:
@@ -259,7 +251,7 @@ def _select(frames: list[Frame], folder: OutputFolder, counts: _Counts) -> list[
 
 
 def _predict_all(
-    predictor: Predictor, frames: list[Frame], folder: OutputFolder, counts: _Counts
+    predictor: Predictor, frames: list[Frame], folder: OutputFolder, counts: Counts
 ) -> str:
     """Predict and write images; return where the time went."""
     from sapiens_lab.commands.progress import images_bar
@@ -272,7 +264,7 @@ def _predict_all(
             for outcome in pipeline.run(frames, folder.write):
                 progress.advance(bar)
                 if outcome.error is not None or outcome.value is None:
-                    counts.failed.append((outcome.frame.name, _reason(outcome.error)))
+                    counts.failed.append((outcome.frame.name, reason(outcome.error)))
                     continue
                 folder.add(outcome.value)
                 counts.written += 1
@@ -284,48 +276,3 @@ def _predict_all(
     finally:  # also after Ctrl-C: what is complete stays complete
         folder.flush()
     return pipeline.stages.summary()
-
-
-def _reason(error: Exception | None) -> str:
-    """Return why an image could not be predicted, in a line."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, MemoryError):
-        return "there is not enough memory for it"
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return first.replace("limit_scale=4", "--limit-scale 4")
-
-
-def _report(counts: _Counts, seconds: float, stages: str, places: list[Path]) -> None:
-    """Say what happened.
-
-    Raises:
-        SystemExit: with status 1, where images failed.
-    """
-    rate = f", {counts.written / seconds:.1f} images/s" if counts.written else ""
-    line = f"{counts.written} images in {seconds:.1f} s{rate}"
-    if counts.skipped:
-        line += f"; {counts.skipped} were complete before"
-    click.echo(line)
-    if counts.written:
-        click.echo(stages)
-    if counts.without_people:
-        names = ", ".join(counts.without_people[:_NAMED])
-        more = ", ..." if len(counts.without_people) > _NAMED else ""
-        click.echo(f"no person was found in {len(counts.without_people)}: {names}{more}")
-    for place in places:
-        click.echo(str(place))
-    _report_failures(counts, "images")
-
-
-def _report_failures(counts: _Counts, kind: str) -> None:
-    """Name what failed, with its reason.
-
-    Raises:
-        SystemExit: with status 1, where something did.
-    """
-    if counts.failed:
-        click.secho(f"{len(counts.failed)} {kind} failed:", fg="red", err=True)
-        for name, reason in counts.failed:
-            click.echo(f"  {reason if name in reason else f'{name}: {reason}'}", err=True)
-        raise SystemExit(1)

@@ -75,12 +75,12 @@ def memory_frame(image: Any, name: str = "image", boxes: Boxes | None = None) ->
             f"{name} is an array {pixels.shape} of {pixels.dtype}; an image is (height, width, 3) "
             "uint8 in RGB, 0..255"
         )
+    check_pixels(pixels.shape[0], pixels.shape[1], name)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, -1)
     if pixels.shape[2] not in (3, 4):
         raise ValueError(
             f"{name} is an array {pixels.shape}; the channels, red, green and blue, come last"
         )
-    check_pixels(pixels.shape[0], pixels.shape[1], name)
     rgb = np.ascontiguousarray(pixels[..., :3])
     return Frame(name=name, key=name, read=lambda: rgb, boxes=boxes)

@@ -16,7 +16,8 @@ from PIL import Image
 from sapiens_lab.inference.boxes import Boxes
 from sapiens_lab.inference.detect.detector import Detector
 from sapiens_lab.inference.frames import Frame, file_frame, memory_frame
-from sapiens_lab.inference.network import Network, load_network
+from sapiens_lab.inference.loading import load_network
+from sapiens_lab.inference.network import Network
 from sapiens_lab.inference.pipeline import Pipeline
 from sapiens_lab.inference.results.result import MultiResult, Result
 from sapiens_lab.inference.sources import VIDEOS, find_frames
@@ -147,6 +148,8 @@ class Predictor:
             FileNotFoundError: there is no such file.
             ValueError: a file is damaged or no image, or an array has another form.
         """
+        if boxes is not None and not any(network.takes_boxes for network in self.networks):
+            raise ValueError("these weights look at whole images; leave the boxes out")
         if _is_one(images):
             frame = _frame(images, None if boxes is None else Boxes.of(boxes))
             return next(self._results([frame], num_threads=0))
@@ -201,11 +204,17 @@ class Predictor:
             yield join(outcome.value)
 
     def _say_whole(self) -> None:
-        """Say once that people will be looked for in no way."""
-        if self._said or self.detector is not None:
+        """Say once where people are looked at as nothing has found them, or not looked at."""
+        if self._said:
             return
         self._said = True
         names = [name for n in self.networks if n.takes_boxes for name in n.tasks]
+        if "pose" in self.tasks and "pose" not in names:
+            log.warning("pose: these weights look at the whole image and give one person in it")
+        if self.detector is not None:
+            if not names:
+                log.warning("these weights look at whole images: boxes and detector are not used")
+            return
         if names:
             log.warning(
                 "%s: the model looks at one person at a time, and no boxes or detector are given: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,12 @@ def test_the_same_command_continues(
     # Other settings need another folder.
     assert predict(photos / "day", weights["segmentation"], out, "--save", "json") == 1
     assert "predictions of other settings (save: " in capsys.readouterr().err
+    # So do weights that were written again.
+    before = (weights["segmentation"] / "model.safetensors").stat().st_mtime
+    os.utime(weights["segmentation"] / "model.safetensors", (before + 60, before + 60))
+    assert predict(photos / "day", weights["segmentation"], out) == 1
+    assert "predictions of other settings (weights: " in capsys.readouterr().err
+    os.utime(weights["segmentation"] / "model.safetensors", (before, before))
     cv2.imwrite(str(photos / "day/c.jpg"), np.zeros((9, 9, 3), np.uint8))
     assert predict(photos / "day", weights["segmentation"], out) == 1
     assert "c.jpg has changed since it was predicted" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import sapiens_lab
 from sapiens_lab.data.images import CorruptImageError, read_image
 from sapiens_lab.inference.boxes import Boxes
 from sapiens_lab.inference.frames import memory_frame
-from sapiens_lab.inference.network import load_network
+from sapiens_lab.inference.loading import load_network
 from sapiens_lab.inference.pipeline import Pipeline
 from sapiens_lab.inference.predictor import Predictor
 from sapiens_lab.inference.results.depth import DepthResult
@@ -233,3 +233,18 @@ def test_logging_is_quiet(weights: dict[str, Path], caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         Predictor.from_pretrained(weights["all"], device="cpu")
     assert not caplog.records
+
+
+def test_boxes_for_weights_that_look_at_whole_images(
+    weights: dict[str, Path], photos: Path, caplog: pytest.LogCaptureFixture, parts: Predictor
+) -> None:
+    with pytest.raises(ValueError, match="look at whole images; leave the boxes out"):
+        parts(photos / "a.jpg", boxes=[[0, 0, 9, 9]])
+
+    def detect(image: np.ndarray, name: str) -> Boxes:
+        raise AssertionError("it is not asked")
+
+    predictor = Predictor.from_pretrained(weights["all"], device="cpu", detector=detect)
+    predictor(photos / "a.jpg")
+    assert "boxes and detector are not used" in caplog.text
+    assert "give one person in it" in caplog.text

@@ -11,7 +11,7 @@ import pytest
 
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.inference.network import load_network
+from sapiens_lab.inference.loading import load_network
 from sapiens_lab.inference.tasks_of_weights import parts_of, skeleton_of
 from sapiens_lab.tasks.pose import PoseTask
 from sapiens_lab.tasks.segmentation import SegmentationTask
