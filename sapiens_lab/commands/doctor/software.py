@@ -32,6 +32,7 @@ EXTRAS = {
     "detect": "a person detector for whole images (AGPL-3.0)",
     "onnx": "person detectors in ONNX, for whole images",
     "convert": "reading label maps of HDF5 and MATLAB files",
+    "video": "videos and cameras in `sapiens predict`",
     "wandb": "logger=wandb, Weights & Biases",
     "mlflow": "logger=mlflow, MLflow",
     "fast": "a compiled renderer of synthetic people",
