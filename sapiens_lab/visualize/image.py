@@ -42,9 +42,14 @@ def draw_text(
     image: RGBImage, text: str, xy: tuple[int, int], size: int, color: tuple[int, int, int] = INK
 ) -> None:
     """Write a line of text into the image; ``xy`` is the left end of its middle line."""
-    canvas = Image.fromarray(image)
-    ImageDraw.Draw(canvas).text(xy, text, fill=color, font=_font(size), anchor="lm")
-    image[:] = np.asarray(canvas)
+    left, top = max(0, xy[0] - size), max(0, xy[1] - 2 * size)
+    # A sheet of large images is not copied for every line of text.
+    around = image[top : xy[1] + 2 * size, left : xy[0] + text_width(text, size) + size]
+    if around.size:
+        canvas = Image.fromarray(np.ascontiguousarray(around))
+        place = (xy[0] - left, xy[1] - top)
+        ImageDraw.Draw(canvas).text(place, text, fill=color, font=_font(size), anchor="lm")
+        around[:] = np.asarray(canvas)
 
 
 def add_caption(image: RGBImage, text: str) -> RGBImage:
