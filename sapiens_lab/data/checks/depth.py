@@ -13,6 +13,11 @@ from sapiens_lab.data.checks.silhouettes import outline
 _NEAR, _FAR = 0.05, 100.0  # meters between which people are photographed
 _DOUBTFUL = 40.0  # meters from which the unit is doubtful
 _OTHER_UNIT = 8.0  # times as far, which sets of people are not from each other
+_UNITS = {
+    1e-3: "millimeters", 1.0: "meters", 1e-2: "centimeters", 1 / 256: "256ths of a meter",
+    1e-4: "tenths of a millimeter", 1e3: "kilometers",
+}  # fmt: skip
+_LIKELY = 0.3, 20.0  # meters at which most people are photographed
 _CONSTANT = 1e-6  # of the median, that a depth varies at least
 _HUGE = 1e3  # times the median, that no measurement has
 _INWARD = 0.4  # fraction of an outline that may come nearer toward its edge
@@ -22,8 +27,13 @@ _SCALE = 1.1  # logarithm of 3, times that depths of one kind of scene do not di
 _SPREAD = 7.0  # median absolute differences (5 standard deviations) that they do not, either
 
 
-def check_unit(looks: Sequence[Look]) -> Finding | None:
-    """Find metric depths that no person is photographed at."""
+def check_unit(looks: Sequence[Look], unit_m: float) -> Finding | None:
+    """Find metric depths that no person is photographed at.
+
+    Args:
+        looks: maps [m].
+        unit_m: meters of one stored unit, by which they were read.
+    """
     medians = [float(np.median(look.values[look.valid])) for look in looks]
     middle = float(np.median(medians)) if medians else 1.0
     if _NEAR <= middle <= _DOUBTFUL:
@@ -35,13 +45,16 @@ def check_unit(looks: Sequence[Look]) -> Finding | None:
         what = f"of {len(looks)} maps have depths of another unit than the rest"
         return of_items("warning", odd, what, remedy="Convert them")
     span = f"{min(look.low for look in looks):g}..{max(look.high for look in looks):g}"
-    advice = "data.train.unit_m=0.001 reads millimeters" if middle > 1 else (
-        "data.train.unit_m=1 reads meters"
-    )  # fmt: skip
+    likely = [
+        f"data.train.unit_m={unit:g} reads {name} ({depth:.2g} m)"
+        for unit, name in _UNITS.items()
+        if _LIKELY[0] <= (depth := middle / abs(unit_m) * unit) <= _LIKELY[1] and unit != unit_m
+    ]
+    advice = f": {', '.join(likely)}" if likely else ", data.train.unit_m"
     return Finding(
         severity="error" if not _NEAR <= middle <= _FAR else "warning",
         what=f"depths of {span} m, {middle:g} m in the median, are not those of people",
-        remedy=f"Say how many meters the stored number 1 is: {advice}",
+        remedy=f"Say how many meters the stored number 1 is{advice}",
     )
 
 

@@ -15,6 +15,8 @@ from sapiens_lab.data.checks.finding import Finding, of_rows
 Array = NDArray[np.float64]
 Name = Callable[[int], str]
 
+_NUM_PERCENT = 3  # annotations that are needed to take them for percents
+_LARGE = 250.0  # pixels of the shorter side of images that are not annotated in one corner only
 _OUTSIDE = 0.05  # fraction of people with a point outside of the image that is taken for normal
 
 
@@ -132,6 +134,40 @@ def check_pixels(points: Columns, *, name: Name) -> Finding | None:
     remedy = "COCO's format wants pixels: multiply by width and height"
     what = "people have keypoints between 0 and 1, which seem to be fractions of the image"
     return of_rows("error", faulty, what, name=name, remedy=remedy)
+
+
+def check_percent(points: Columns, sizes: Array) -> Finding | None:
+    """Find keypoints that are percents of the image, as some tools export them, throughout.
+
+    Args:
+        points: of all people.
+        sizes: ``(N, 2)`` height, width; infinite where they are not stated.
+    """
+    labeled = points.visible > 0
+    largest = np.where(labeled, np.maximum(points.x, points.y), 0).max(0, initial=0)
+    return percent_finding(largest, sizes.min(1), "keypoints")
+
+
+def percent_finding(largest: Array, sides: Array, what: str) -> Finding | None:
+    """Return a warning where no coordinate is above 100 though all images are far larger.
+
+    Args:
+        largest: ``(N,)`` the largest coordinate of each annotation.
+        sides: ``(N,)`` the shorter side of its image; infinite where it is not stated.
+        what: is annotated.
+    """
+    known = np.isfinite(sides)
+    if known.sum() < _NUM_PERCENT or (largest > 100).any() or largest.max() < 50:
+        return None
+    if sides[known].min() < _LARGE:
+        return None
+    return Finding(
+        severity="warning",
+        what=f"the {what} of all {len(largest)} annotations are below 100 in images of at least "
+        f"{sides[known].min():.0f} pixels, so they seem to be percents of the image",
+        count=len(largest),
+        remedy="COCO's format wants pixels: multiply by width / 100 and height / 100",
+    )
 
 
 def check_collapsed(points: Columns, *, name: Name) -> Finding | None:

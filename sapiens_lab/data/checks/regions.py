@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from sapiens_lab.data.checks.finding import Finding, of_items, of_rows
+from sapiens_lab.data.checks.keypoints import percent_finding
 
 Size = tuple[float, float]
 
@@ -81,7 +84,14 @@ def check_shapes(
         f"of {len(rows)} segmentations lie outside of their images",
         remedy="Are they of a larger image, or are x and y exchanged?",
     )
-    return [fault for fault in (malformed, fractions, outside) if fault is not None]
+    drawn = [(shape, size) for shape, size in zip(polygons, sizes, strict=True) if shape and size]
+    percents = percent_finding(
+        np.array([max(map(max, shape)) for shape, _ in drawn]),
+        np.array([min(size) for _, size in drawn]),
+        "segmentations",
+    )
+    found = (malformed, fractions, percents, outside)
+    return [fault for fault in found if fault is not None]
 
 
 def _is_outside(shape: Sequence[Sequence[float]] | None, size: Size) -> bool:

@@ -200,6 +200,7 @@ def _without_faults(
         box_checks.check_finite(boxes, name=name),
         box_checks.check_area(boxes, sizes, name=name),
         keypoints.check_pixels(columns, name=name),
+        keypoints.check_percent(columns, sizes),
         keypoints.check_collapsed(columns, name=name),
         check_faces(
             Annotations(boxes=boxes, points=points, image_index=index, name=name), skeleton

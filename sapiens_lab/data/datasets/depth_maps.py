@@ -125,7 +125,7 @@ class DepthMaps(MapDataset):
         self._typical = float(np.median([np.median(look.values[look.valid]) for look in looks]))
         return [
             checks.check_huge(looks),
-            checks.check_unit(looks) if self.kind == "metric" else None,
+            checks.check_unit(looks, self.unit_m) if self.kind == "metric" else None,
             checks.check_constant(looks),
             checks.check_direction(looks),
             check_foreground(looks),

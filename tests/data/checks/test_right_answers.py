@@ -13,6 +13,7 @@ from PIL import Image
 
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks import finding
+from sapiens_lab.data.checks.keypoints import percent_finding
 from sapiens_lab.data.datasets.coco_parts import CocoParts
 from sapiens_lab.data.datasets.coco_pose import CocoPose
 from sapiens_lab.data.datasets.depth_maps import DepthMaps
@@ -365,6 +366,36 @@ def test_millimeters_without_a_unit(tmp_path: Path) -> None:
     depth = DepthMaps(tmp_path / "m", unit_m=0.001, **arguments)[0].depth
     assert depth is not None
     np.testing.assert_allclose(depth.depth, worlds.depth_of(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit_m", "advice"),
+    [
+        (100, 1.0, "data.train.unit_m=0.01 reads centimeters"),
+        (1000, 1.0, "data.train.unit_m=0.001 reads millimeters"),
+        (1, 0.001, "data.train.unit_m=1 reads meters"),
+        (0.001, 1.0, "data.train.unit_m=1000 reads kilometers"),
+        (10_000, 1.0, "data.train.unit_m=0.0001 reads tenths of a millimeter"),
+    ],
+)
+def test_the_advised_units_include_the_true_one(
+    tmp_path: Path, factor: float, unit_m: float, advice: str
+) -> None:
+    worlds.write_maps(tmp_path / "m", "depths")
+    plant = faults.files("depths", faults.array(lambda a: a * factor), faults.AMOUNTS["all"])
+    plant(tmp_path / "m")
+    with pytest.raises(ValueError, match=re.escape(advice)):
+        DepthMaps(tmp_path / "m", split="train", kind="metric", val_fraction=None, unit_m=unit_m)
+
+
+def test_percents_are_named() -> None:
+    sides = np.array([640.0, 480, np.inf, 300])
+    found = percent_finding(np.array([99.0, 70, 20, 88]), sides, "keypoints")
+    assert found is not None
+    assert "of all 4 annotations are below 100 in images of at least 300 pixels" in str(found)
+    assert percent_finding(np.array([99.0, 70, 20, 101]), sides, "keypoints") is None
+    assert percent_finding(np.array([99.0, 70, 20, 88]), sides - 100, "keypoints") is None
+    assert percent_finding(np.array([9.0, 7, 2, 8]), sides, "keypoints") is None
 
 
 def test_a_unit_is_a_number(tmp_path: Path) -> None:
