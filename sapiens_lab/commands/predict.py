@@ -138,7 +138,7 @@ def _run(options: Options) -> None:
 
     if options.limit_scale is not None:
         set_limit_scale(options.limit_scale)
-    kinds = None if options.save is None else check_kinds(options.save.split(","))
+    kinds = None if options.save is None else check_kinds(_words(options.save))
     listed = sys.stdin if "-" in options.source else ()
     videos, images = split_videos([s for s in options.source if s != "-"])
     frames = find_frames(images, listed=listed) if images or listed or not videos else []
@@ -210,6 +210,11 @@ def _place(options: Options) -> tuple[torch.device, torch.dtype | None]:
     if options.dtype == "auto":
         return device, torch.bfloat16 if device.type == "cuda" else None
     return device, getattr(torch, options.dtype)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a list with commas between them."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _batch_size(text: str) -> int | None:

@@ -66,7 +66,7 @@ def locate(source: str | Path) -> tuple[Path, Release | None]:
     near = near_names(text)
     raise FileNotFoundError(
         f"weights={source}: there is no such file, and no released model of that name"
-        + (f"; did you mean {' or '.join(near)}?" if near else "")
+        + (f"; did you mean {' or '.join(near)}?" if near else ".")
         + " `sapiens weights list` names them all"
     )
 

@@ -212,7 +212,7 @@ def test_a_list_on_the_standard_input(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{photos / 'a.jpg'}\n{photos / 'b.png'}\n"))
-    assert predict("-", weights["segmentation"], tmp_path / "out", "--save", "masks") == 0
+    assert predict("-", weights["segmentation"], tmp_path / "out", "--save", " masks, ") == 0
     assert files(tmp_path / "out/masks") == ["a.png", "b.png"]
 
 
