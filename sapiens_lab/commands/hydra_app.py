@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from sapiens_lab.commands.build import run_folder, typed_overrides
 from sapiens_lab.commands.claim import is_main_process, own_folder, release
 from sapiens_lab.commands.errors import reported
-from sapiens_lab.commands.finetune.decided import remember
+from sapiens_lab.commands.finetune.decided import may_be_open, remember
 from sapiens_lab.commands.overrides import extending, quoting, suggestions, trust
 from sapiens_lab.commands.overrides.accepting import accept_argument
 from sapiens_lab.commands.overrides.checking import check_config
@@ -193,22 +193,12 @@ def complete_overrides(command: Command, argv: Sequence[str]) -> list[str]:
 def _decided(words: Sequence[str], arguments: Any) -> list[str]:
     """Decide what ``experiment=finetune/...`` leaves open."""
     remember([])
-    if not (is_main_process() and _may_have_recipe(words, arguments)):
+    is_open = may_be_open(words, config_folder(), has_own=bool(arguments.config_dir))
+    if not (is_open and is_main_process()):
         return list(words)  # other processes are given all words
     from sapiens_lab.commands.finetune.choosing import complete
 
     return complete(words, lambda given: _compose_typed(given, arguments))
-
-
-def _may_have_recipe(words: Sequence[str], arguments: Any) -> bool:
-    """Tell without composing, which takes time, whether something may be left open."""
-    chosen = {runs.override_key(word): word.split("=", 1)[-1] for word in words}
-    if "recipe" in chosen:
-        return True
-    shipped = config_folder() / "experiment" / f"{chosen.get('experiment')}.yaml"
-    if shipped.is_file():
-        return "override /recipe:" in shipped.read_text()
-    return "experiment" in chosen and bool(arguments.config_dir)
 
 
 def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) -> Path | None:

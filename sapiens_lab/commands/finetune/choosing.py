@@ -18,6 +18,8 @@ from sapiens_lab.commands.finetune.length import choose_recipe, plan
 from sapiens_lab.commands.finetune.request import Compose, Decision, Request
 from sapiens_lab.commands.finetune.samples import count
 from sapiens_lab.commands.finetune.start import choose_start
+from sapiens_lab.commands.finetune.typed import check_typed
+from sapiens_lab.data.checks.finding import recorded
 
 _INDENT = 13
 
@@ -35,7 +37,8 @@ def complete(typed: Sequence[str], compose: Compose) -> list[str]:
     request = Request.of(typed, compose)
     if request.choices.get("recipe") is None:
         return list(typed)
-    with _silent():
+    check_typed(request)
+    with _silent(), recorded():
         found = look(request)
         request = request.with_decisions(found)
         samples = count(request)

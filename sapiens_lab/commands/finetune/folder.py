@@ -155,11 +155,14 @@ def _classes(request: Request, decide: Callable[[], Decision] | None) -> list[De
     parts = Parts.load(str(source))
     if not found:
         found = [Decision(title="classes", text=f"{parts.num_classes} of {source}")]
+    sides = (
+        "" if parts.flip_indices is not None else "; left or right unclear, so nothing is flipped"
+    )
     if parts.weights is None:
         balance = "; rare ones count more (task.loss.class_weights=null: all alike)"
         words = (*found[0].words, "task.loss.class_weights=auto")
-        return [Decision(title="classes", text=found[0].text + balance, words=words)]
-    return found
+        return [Decision(title="classes", text=found[0].text + sides + balance, words=words)]
+    return [replace(found[0], text=found[0].text + sides)]
 
 
 def _categories(path: Path) -> Decision:

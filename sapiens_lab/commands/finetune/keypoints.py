@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,12 @@ def shipped_skeletons() -> list[str]:
 
 def _sides(skeleton: Skeleton) -> str:
     """Say which points a flip exchanges."""
+    names = skeleton.keypoints
     if skeleton.flip_indices is None:
         return "left and right are not known, so nothing is flipped (flip_pairs in a YAML)"
-    num_pairs = sum(int(j) > i for i, j in enumerate(skeleton.flip_indices))
-    return f"{num_pairs} left/right pairs by name"
+    pairs = [f"{names[i]} - {names[j]}" for i, j in enumerate(skeleton.flip_indices) if j > i]
+    return f"{len(pairs)} left/right pairs by name: {_shown(pairs, 2)}"
 
 
-def _shown(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:_NUM_SHOWN]) + (", ..." if len(names) > _NUM_SHOWN else "")
+def _shown(names: Sequence[str], count: int = _NUM_SHOWN) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

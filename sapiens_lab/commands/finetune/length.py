@@ -99,11 +99,11 @@ def _batches(request: Request, samples: Samples, device: Device) -> _Batches:
         most = _that_fits(request, device)
         size = max(n for n in range(1, wanted + 1) if wanted % n == 0 and n <= most)
     else:
-        size = int(request.value("data.batch_size"))
+        size = _at_least_one(request, "data.batch_size")
     if request.is_open("trainer.accumulate_grad_batches"):
         accumulate = max(1, round(wanted / size))
     else:
-        accumulate = int(request.value("trainer.accumulate_grad_batches"))
+        accumulate = _at_least_one(request, "trainer.accumulate_grad_batches")
     batches = max(1, num // size)  # the last batch of an epoch is dropped
     return _Batches(
         size=size,
@@ -141,10 +141,10 @@ def _epochs(request: Request, samples: Samples, batch: _Batches) -> tuple[int, i
         least = int(_number(request, "min_epochs"))
         epochs = max(least, math.ceil(_number(request, "steps") / batch.steps_per_epoch))
     else:
-        epochs = int(request.value("trainer.max_epochs"))
+        epochs = _at_least_one(request, "trainer.max_epochs")
     if request.is_open("trainer.check_val_every_n_epoch"):
         return epochs, max(1, epochs // _NUM_VALIDATIONS)
-    return epochs, int(request.value("trainer.check_val_every_n_epoch"))
+    return epochs, _at_least_one(request, "trainer.check_val_every_n_epoch")
 
 
 # ---- rates ---------------------------------------------------------------------------------------
@@ -176,6 +176,12 @@ def _rates(request: Request, batch: _Batches) -> Decision:
 def _warmup(request: Request) -> str:
     warmup = request.value("scheduler.warmup") or 0
     return f"{warmup:.0%} of them" if warmup < 1 else f"{warmup} steps"
+
+
+def _at_least_one(request: Request, key: str) -> int:
+    """Return a number that the user gave; 1 where it is null or means "without end"."""
+    value = request.value(key)
+    return value if isinstance(value, int) and value > 0 else 1
 
 
 def _number(request: Request, name: str) -> float:

@@ -59,13 +59,7 @@ class Request:
 
     @property
     def root(self) -> Path:
-        """The folder of the data.
-
-        Raises:
-            ValueError: none is given.
-        """
-        if self.is_open("data.root"):
-            raise ValueError("data.root has no value: add `data.root=FOLDER`, where the data are")
+        """The folder of the data."""
         return Path(str(self.value("data.root")))
 
     @property

@@ -26,6 +26,7 @@ from sapiens_lab.commands.finetune.folder import look
 from sapiens_lab.commands.finetune.request import Request
 from sapiens_lab.commands.finetune.samples import Samples
 from sapiens_lab.commands.resolvers import register_resolvers
+from sapiens_lab.data.checks import finding
 from sapiens_lab.models.heads import DeconvHead
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.vit import Size, vit
@@ -85,9 +86,7 @@ def test_keypoints_of_ones_own_come_from_the_file(capsys: pytest.CaptureFixture[
     assert found["backbone"] == "tiny"
     said = capsys.readouterr().out
     assert len(said.splitlines()) <= 10
-    assert (
-        "4 points of annotations.json: tip, left_fin, right_fin, tail; 1 left/right pairs" in said
-    )
+    assert "tail; 1 left/right pairs by name: left_fin - right_fin" in said
     assert "no split is given, so 0.1 of the images validate" in said
 
 
@@ -387,13 +386,55 @@ def test_a_folder_of_other_things_is_refused(task: str, capsys: pytest.CaptureFi
 
 def test_no_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("train", "experiment=finetune/pose") == 1
-    assert "data.root has no value: add `data.root=FOLDER`" in capsys.readouterr().err
+    assert "data.root has no value: add `data.root=...`" in capsys.readouterr().err
     assert status("train", "experiment=finetune/pose", "data.root=nowhere") == 1
     assert "data.root=nowhere is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("recipe.steps=-3", "recipe.steps=-3: must be a number above zero"),
+        ("recipe=huge", "recipe"),
+        ("data.batch_size=0", "data.batch_size=0: must be"),
+        ("image_size=abc", "image_size=abc: must be"),
+        ("trainer.max_epochs=many", "trainer.max_epochs=many: must be"),
+        ("scheduler.warmup=long", "scheduler.warmup=long: must be"),
+        ("data.train.val_fraction=x", "data.train.val_fraction=x: must be"),
+        ("data.group_by='('", "no regular expression"),
+        ("data.group_by=folder", "all 10 images are of one group"),
+        ("weights=nothing.safetensors", "there is no such file"),
+        ("skeleton=mine.yaml", "neither a file nor one of"),
+        ("optimizer.momentum=0.9", "has no argument `momentum`"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    word: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     worlds.write_people(Path("people"))
-    words = ("experiment=finetune/pose", "data.root=people", "recipe.steps=-3")
+    words = ("experiment=finetune/pose", "data.root=people", "trainer=cpu", word)
     assert status("train", *words) == 1
-    assert "recipe.steps=-3: must be a number above zero" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert not Path("outputs").exists()
+
+
+def test_arguments_that_no_yaml_names_are_taken() -> None:
+    worlds.write_people(Path("people"))
+    words = ["experiment=finetune/pose", "data.root=people", "trainer=cpu"]
+    words.append("backbone.class_token=true")
+    assert hydra_app.complete_overrides(hydra_app.Command.TRAIN, words)[-1] == words[-1]
+
+
+def test_warnings_about_the_data_are_still_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(finding, "_logged", set())
+    write_masks(Path("thin"), [np.minimum(worlds.labels_of(i), 1) * (i == 0) for i in range(3)])
+    decided("experiment=finetune/segmentation", "data.root=thin", "trainer=cpu")
+    assert not finding._logged
+    assert not caplog.records
 
 
 def test_a_run_is_evaluated_by_what_it_recorded(
