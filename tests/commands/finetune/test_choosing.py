@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -49,7 +50,7 @@ def compose_once(words: tuple[str, ...]) -> DictConfig:
 
 
 def compose(words: Sequence[str]) -> DictConfig:
-    return compose_once(tuple(words))
+    return copy.deepcopy(compose_once(tuple(words)))  # a check changes it
 
 
 def decided(*words: str) -> dict[str, str]:
