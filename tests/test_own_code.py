@@ -23,7 +23,7 @@ def command(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         path.write_text(text)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "hands", raising=False)
-    [line] = re.findall(r"^python train\.py (.*)$", PAGE, re.MULTILINE)
+    [line] = re.findall(r"`python train\.py (.*?)`", PAGE)
     return shlex.split(line)
 
 
