@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 CONFIG, TENSORS = "config.json", "model.safetensors"  # of an export's folder
 EXPORT_ID = "export_id"  # key in both of them
 SHARDS = ".safetensors.index.json"  # end of the name of a table of shards
+_SHARD = re.compile(r"-\d{5}-of-(\d{5})\.safetensors$")  # end of the name of a shard
 _WRAPPERS = ("state_dict", "model", "module")  # keys under which files usually keep the tensors
 _PREFIXES = ("module.", "model.", "_orig_mod.")
 
@@ -111,15 +113,29 @@ def read_weights(source: str | Path) -> Weights:
         if description.lora_scale is not None:
             tensors = merge_lora(tensors, scale=description.lora_scale)
         return Weights(path=path, state=tensors, description=description, release=release)
-    files = (family.recognize(tensors) for family in families())
-    file = next((found for found in files if found is not None), None)
+    file = _recognize(tensors) or _recognize(_without_shared_prefix(tensors))
     state = tensors if file is None else file.state
     return Weights(path=path, state=state, file=file, release=release)
+
+
+def _recognize(tensors: State) -> FamilyFile | None:
+    found = (family.recognize(tensors) for family in families())
+    return next((file for file in found if file is not None), None)
+
+
+def _without_shared_prefix(tensors: State) -> State:
+    """Take the names away that a wrapper of someone's own has put before all others."""
+    names = list(tensors)
+    while len({name.partition(".")[0] for name in names}) == 1 and all("." in n for n in names):
+        names = [name.partition(".")[2] for name in names]
+    return dict(zip(names, tensors.values(), strict=True))
 
 
 def _file_in(path: Path) -> Path:
     """Return the file of tensors of a folder."""
     if not path.is_dir():
+        if (shard := _SHARD.search(path.name)) and int(shard[1]) > 1:
+            raise ValueError(f"{path} is one of {int(shard[1])} shards; name their folder")
         return path
     names = [TENSORS, *sorted(p.name for p in path.glob(f"*{SHARDS}"))]
     found = next((path / name for name in names if (path / name).is_file()), None)
@@ -159,7 +175,8 @@ def _check_same_export(path: Path, expected: str) -> None:
 def _read_shards(path: Path) -> dict[str, Any]:
     """Read the shards that a table names; they lie beside it."""
     try:
-        names = sorted(set(json.loads(read_file(path, MAX_JSON_BYTES))["weight_map"].values()))
+        table = dict(json.loads(read_file(path, MAX_JSON_BYTES))["weight_map"])
+        names = sorted(set(table.values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is no table of shards: {error}") from error
     merged: dict[str, Any] = {}
@@ -167,6 +184,11 @@ def _read_shards(path: Path) -> dict[str, Any]:
         if Path(str(name)).name != name or not (path.parent / name).is_file():
             raise ValueError(f"{path} names the shard {name}, which is not beside it")
         merged |= read_content(path.parent / name)
+    if lacking := [name for name in table if name not in merged]:
+        raise ValueError(
+            f"{path} names {len(lacking)} tensors that its shards do not hold, e.g. {lacking[0]}; "
+            "download or copy them again"
+        )
     return merged
 
 
@@ -186,7 +208,8 @@ def _tensors(content: Any, path: Path) -> State:
             f"{path} is a whole pickled object ({content.name}), which cannot be read without "
             "running its code; save model.state_dict() instead of the model"
         )
-    keys = ", ".join(map(str, list(found)[:6])) if found else type(content).__name__
+    keys = ", ".join(_with_kind(*item) for item in list(found.items())[:6])
+    keys = keys or type(content).__name__
     raise ValueError(f"{path} holds no tensors; what is in it: {keys}")
 
 
@@ -200,12 +223,23 @@ def _unwrapped(content: Any) -> Mapping[str, Any]:
 
 
 def _deepest(content: Any) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the dictionary one level down that holds the most tensors, and its key."""
-    if not isinstance(content, Mapping):
-        return None
-    inner = [(str(k), v) for k, v in content.items() if isinstance(v, Mapping)]
-    counts = [sum(isinstance(t, Tensor) for t in v.values()) for _, v in inner]
-    return inner[counts.index(max(counts))] if any(counts) else None
+    """Return the dictionary further down that holds the most tensors, and its keys."""
+    best: tuple[str, Mapping[str, Any]] | None = None
+    most = 0
+    rest: list[tuple[str, Any]] = [("", content)]
+    while rest:
+        key, node = rest.pop()
+        if isinstance(node, Mapping):
+            count = sum(isinstance(value, Tensor) for value in node.values())
+            if count > most:
+                best, most = (key, node), count
+            rest += [(f"{key}.{k}" if key else str(k), v) for k, v in reversed(list(node.items()))]
+    return best
+
+
+def _with_kind(key: Any, value: Any) -> str:
+    kind = value.name if isinstance(value, Stub) else type(value).__name__
+    return f"{key} ({kind})"
 
 
 def _stripped(key: str) -> str:

@@ -108,7 +108,13 @@ def _encoder(weights: Weights, target: State, model: nn.Module, report: LoadRepo
     report.resized += [
         f"backbone.{name}" for name in fitted if fitted[name].shape != found[name].shape
     ]
-    if faults := _differences(fitted, wanted):
+    faults = _differences(fitted, wanted)
+    if faults and _sizes(found) == _sizes(wanted):
+        raise ValueError(
+            f"{report.source} is incomplete, or its encoder is built otherwise:\n"
+            + "\n".join(faults[:6])
+        )
+    if faults:
         raise ValueError(
             f"the encoder in {report.source} is not this model's: "
             f"{_sizes(found)} there, {_sizes(wanted)} here.\n"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections import OrderedDict
@@ -52,7 +53,10 @@ def same(a: Sapiens, b: Sapiens) -> bool:
     return torch.equal(a.eval()(image), b.eval()(image))
 
 
-@pytest.mark.parametrize("kind", ["wrapped", "flat", "ddp", "safetensors", "lightning", "compiled"])
+@pytest.mark.parametrize(
+    "kind",
+    ["wrapped", "flat", "ddp", "safetensors", "lightning", "compiled", "deep", "someone's own"],
+)
 def test_every_container_is_read(tmp_path: Path, kind: str) -> None:
     source, target = made(seed=1), made(seed=2)
     state = official(source)
@@ -65,6 +69,8 @@ def test_every_container_is_read(tmp_path: Path, kind: str) -> None:
         "lightning": {"state_dict": {f"model.{k}": v for k, v in ours.items()}, "epoch": 1},
         "compiled": {"state_dict": {f"model._orig_mod.{k}": v for k, v in ours.items()}},
         "safetensors": dict(ours),
+        "deep": {"checkpoint": {"net": state, "averaged": {"decay": torch.ones(1)}}, "epoch": 1},
+        "someone's own": {"net": {f"net.inner.{k}": v for k, v in state.items()}},
     }[kind]
     if kind == "safetensors":
         save_file(content, path)
@@ -210,3 +216,23 @@ def test_outputs_are_copied_through_the_aliases_of_either_side(tmp_path: Path) -
     damaged = save_model(source, tmp_path / "damaged", task=task)
     with pytest.raises(ValueError, match="none of this task's outputs"):
         load_weights(target, damaged, head="by_name", outputs=["rump", "snout", "a", "b"])
+
+
+def test_parts_of_a_file_are_named(tmp_path: Path) -> None:
+    state = official(made())
+    save_file(dict(state), tmp_path / "model-00001-of-00002.safetensors")
+    with pytest.raises(ValueError, match=r"00002\.safetensors is one of 2 shards"):
+        read_weights(tmp_path / "model-00001-of-00002.safetensors")
+    table = {"weight_map": dict.fromkeys([*state, "more"], "model-00001-of-00002.safetensors")}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(table))
+    with pytest.raises(
+        ValueError, match=r"names 1 tensors that its shards do not hold, e\.g\. more"
+    ):
+        read_weights(tmp_path)
+    del state["backbone.layers.0.attn.proj.weight"]
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth is incomplete.*\n.*attn\.proj\.weight"):
+        load_weights(made(), tmp_path / "x.pth")
+    torch.save({name: value.numpy() for name, value in state.items()}, tmp_path / "y.pth")
+    with pytest.raises(ValueError, match=r"no tensors; what is in it: backbone\S+ \(numpy"):
+        read_weights(tmp_path / "y.pth")
