@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sapiens_lab.anatomy.loading import read_json
+from sapiens_lab.anatomy.loading import read_json, uncollected
 from sapiens_lab.anatomy.skeleton import Skeleton
 from sapiens_lab.data.checks.annotations import Annotations
 from sapiens_lab.data.checks.finding import OnError, settle
@@ -62,6 +62,7 @@ class CocoPose(Dataset):
 
     skeleton: Skeleton
 
+    @uncollected()
     def __init__(
         self,
         root: str | Path,
