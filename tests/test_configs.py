@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.composing import config_folder
 from sapiens_lab.commands.overrides.monitored import check_logged, check_monitor
 from sapiens_lab.commands.resolvers import register_resolvers
 from sapiens_lab.data.datamodule import DataModule

@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 import sapiens_lab
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.composing import config_folder
 from sapiens_lab.commands.main import sapiens
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.vit import ViT

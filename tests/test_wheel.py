@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.composing import config_folder
 from tests.command import TINY
 from tests.conftest import ROOT
 

@@ -17,20 +17,23 @@ from typing import Any
 
 import click
 import hydra
-from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig
 
 from sapiens_lab.commands.build import run_folder, typed_overrides
 from sapiens_lab.commands.claim import is_main_process, own_folder, release
+from sapiens_lab.commands.composing import (
+    accepted_words,
+    compose_typed,
+    config_dirs,
+    config_folder,
+    explained,
+)
 from sapiens_lab.commands.errors import reported
 from sapiens_lab.commands.finetune.decided import may_be_open, remember
-from sapiens_lab.commands.overrides import extending, quoting, suggestions, trust
-from sapiens_lab.commands.overrides.accepting import accept_argument
+from sapiens_lab.commands.overrides import extending, quoting, trust
 from sapiens_lab.commands.overrides.checking import check_config
 from sapiens_lab.commands.overrides.one_process import in_one_process
 from sapiens_lab.commands.overrides.targets import add_search_folders
@@ -46,13 +49,6 @@ class Command(enum.Enum):
 
     TRAIN = "resume"
     EVALUATE = "ckpt_path"
-
-
-def config_folder() -> Path:
-    """Return the shipped configs: inside the wheel, or beside the package in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def run_app(
@@ -106,28 +102,6 @@ def run_app(
 def _check(config: DictConfig) -> None:
     quoting.expand_home(config)
     check_config(config, typed_overrides(), dict(HydraConfig.get().runtime.choices))
-
-
-def accepted_words(words: Sequence[str], error: ConfigCompositionException) -> list[str]:
-    """Return the words with one that Hydra refused as an argument of a class, if it is one."""
-    arguments = get_args_parser().parse_intermixed_args(list(words))
-    GlobalHydra.instance().clear()
-    accepted = accept_argument(
-        arguments.overrides,
-        str(error),
-        lambda typed: compose_config(
-            single_choices(typed), arguments.config_name or "config", config_dirs(words)
-        ),
-    )
-    if accepted is None:
-        raise error
-    return [*(word for word in words if word not in arguments.overrides), *accepted]
-
-
-def config_dirs(argv: Sequence[str]) -> list[Path]:
-    """Return the folder of ``--config-dir``, if there is one."""
-    given = get_args_parser().parse_intermixed_args(list(argv)).config_dir
-    return [Path(given)] if given else []
 
 
 @contextlib.contextmanager
@@ -198,12 +172,12 @@ def _decided(words: Sequence[str], arguments: Any) -> list[str]:
         return list(words)  # other processes are given all words
     from sapiens_lab.commands.finetune.choosing import complete
 
-    return complete(words, lambda given: _compose_typed(given, arguments))
+    return complete(words, lambda given: compose_typed(given, arguments))
 
 
 def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) -> Path | None:
     """Return the latest checkpoint of the experiment, or ``None`` where none is wanted."""
-    config = _compose_typed(typed, arguments)
+    config = compose_typed(typed, arguments)
     value = config[command.value]
     if command is Command.EVALUATE and value is None and config.weights not in (None, "auto"):
         return None
@@ -221,79 +195,6 @@ def _find_automatically(command: Command, typed: Sequence[str], arguments: Any) 
             "`weights=PATH`"
         )
     return found
-
-
-# ---- composing -----------------------------------------------------------------------------------
-
-
-def compose_config(words: Sequence[str], name: str, searched: Sequence[Path]) -> DictConfig:
-    """Compose as Hydra will."""
-    path = ",".join(f"file://{folder.resolve()}" for folder in searched)
-    add = [f"hydra.searchpath=[{path}]"] if path else []
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        try:
-            config: DictConfig = compose(name, overrides=[*words, *add], return_hydra_config=True)
-            return config
-        finally:
-            GlobalHydra.instance().clear()
-
-
-def _compose_typed(typed: Sequence[str], arguments: Any) -> DictConfig:
-    """Compose what a user typed; of a sweep the first choice, and any argument of a class."""
-    searched = [Path(arguments.config_dir)] if arguments.config_dir else []
-    name = arguments.config_name or "config"
-    words = single_choices(typed)
-    while True:
-        try:
-            return compose_config(words, name, searched)
-        except ConfigCompositionException as error:
-            accepted = accept_argument(
-                words, str(error), lambda given: compose_config(given, name, searched)
-            )
-            if accepted is None:
-                raise
-            words = accepted
-
-
-def single_choices(words: Sequence[str]) -> list[str]:
-    """Reduce sweeps such as ``lr=1,2`` to their first choice."""
-    singles = []
-    for override in OverridesParser.create().parse_overrides(list(words)):
-        line = override.input_line
-        assert line is not None
-        if override.is_hydra_override():
-            continue
-        if override.is_sweep_override():
-            line = f"{line.split('=', 1)[0]}={next(iter(override.sweep_string_iterator()))}"
-        singles.append(line)
-    return singles
-
-
-@contextlib.contextmanager
-def explained(argv: Sequence[str]) -> Iterator[None]:
-    """Answer an override that Hydra cannot apply with the nearest real ones."""
-    try:
-        yield
-    except OverrideParseException as error:
-        said = f"`{error.override}` is not Hydra's grammar of KEY=VALUE"
-        raise ValueError(f"{said}: {str(error).splitlines()[0]}") from error
-    except ValueError as error:
-        if not str(error).startswith("Config group override must be"):
-            raise
-        typed = get_args_parser().parse_intermixed_args(list(argv)).overrides
-        folders = [config_folder(), *config_dirs(argv)]
-        overrides = OverridesParser.create().parse_overrides(typed)
-        wrong = [o.input_line for o in overrides if not isinstance(o.value(), (str, list))]
-        raise ValueError(suggestions.explain_choice([w for w in wrong if w], folders)) from error
-    except HydraException as error:
-        arguments = get_args_parser().parse_intermixed_args(list(argv))
-        folders = [config_folder(), *config_dirs(argv)]
-        GlobalHydra.instance().clear()
-        defaults = OmegaConf.to_container(compose_config([], "config", []), resolve=False)
-        assert isinstance(defaults, dict)
-        known = suggestions.known_words(defaults, folders)
-        message = suggestions.explain(arguments.overrides, str(error), known)
-        raise ValueError(message) from error
 
 
 @contextlib.contextmanager

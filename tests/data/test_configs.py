@@ -10,7 +10,7 @@ import pytest
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.composing import config_folder
 from tests.test_configs import composed
 
 NAMES = sorted(p.stem for p in (config_folder() / "data").glob("*.yaml") if p.stem != "maps")

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from sapiens_lab import geometry
-from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.composing import config_folder
 from sapiens_lab.data import crops, photometric
 from sapiens_lab.data import transforms as T
 from sapiens_lab.data.fields import Image, LabelMap

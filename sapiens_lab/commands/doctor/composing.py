@@ -18,15 +18,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sapiens_lab.commands.build import silence
-from sapiens_lab.commands.hydra_app import (
-    Command,
+from sapiens_lab.commands.composing import (
     accepted_words,
-    complete_overrides,
     compose_config,
     config_dirs,
     explained,
     single_choices,
 )
+from sapiens_lab.commands.hydra_app import Command, complete_overrides
 from sapiens_lab.commands.overrides import quoting
 from sapiens_lab.commands.overrides.checking import check_config
 from sapiens_lab.commands.overrides.targets import add_search_folders

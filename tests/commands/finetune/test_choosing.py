@@ -19,7 +19,7 @@ from PIL import Image
 
 from sapiens_lab.anatomy.parts import Parts
 from sapiens_lab.anatomy.skeleton import Skeleton
-from sapiens_lab.commands import hydra_app
+from sapiens_lab.commands import composing, hydra_app
 from sapiens_lab.commands.finetune import choosing, length, start
 from sapiens_lab.commands.finetune.decided import decided_words
 from sapiens_lab.commands.finetune.device import Device
@@ -46,7 +46,7 @@ def ready(commands: Commands) -> None:
 
 @lru_cache
 def compose_once(words: tuple[str, ...]) -> DictConfig:
-    return hydra_app.compose_config(words, "config", [])
+    return composing.compose_config(words, "config", [])
 
 
 def compose(words: Sequence[str]) -> DictConfig:

@@ -12,7 +12,7 @@ from hydra._internal.hydra import Hydra
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import grammar_parser
 
-from sapiens_lab.commands.hydra_app import config_folder
+from sapiens_lab.commands.composing import config_folder
 
 _load = FileConfigSource.load_config
 

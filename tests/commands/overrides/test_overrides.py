@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from sapiens_lab.commands import hydra_app
+from sapiens_lab.commands import composing
 from sapiens_lab.commands import train as train_command
 from sapiens_lab.commands.overrides.checking import check_config
 from sapiens_lab.commands.overrides.monitored import check_monitor
@@ -50,7 +50,7 @@ def test_the_table_is_long_enough() -> None:
 @lru_cache
 def compose(*choices: str) -> DictConfig:
     """Compose a config as a run would see it, with a folder."""
-    config = hydra_app.compose_config(choices, "config", [])
+    config = composing.compose_config(choices, "config", [])
     OmegaConf.set_readonly(config, False)
     OmegaConf.set_readonly(config.hydra.runtime, False)
     config.hydra.runtime.output_dir = "outputs/run"
@@ -86,7 +86,7 @@ def test_malformed_values_are_answered(hydra_state: None, line: str) -> None:
 
 
 def is_choice(word: str) -> bool:
-    return (hydra_app.config_folder() / word.split("=")[0]).is_dir()
+    return (composing.config_folder() / word.split("=")[0]).is_dir()
 
 
 @pytest.mark.parametrize("line", lines("values")[::20] + lines("keys"))
