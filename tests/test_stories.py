@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,8 +24,10 @@ from sapiens_lab.models.heads import DeconvHead
 from sapiens_lab.models.mae import MaskedAutoencoder
 from sapiens_lab.models.sapiens import Sapiens
 from sapiens_lab.models.vit import vit
+from sapiens_lab.weights.catalog import find_release
 from sapiens_lab.weights.model import load_model, save_model
 from tests.command import Commands, metrics, run, status
+from tests.conftest import ROOT
 from tests.data.checks import worlds
 from tests.data.importers import sources, test_cvat
 
@@ -113,6 +116,12 @@ def last(run_folder: Path) -> dict[str, float | None]:
 
 def recorded(run_folder: Path) -> Any:
     return yaml.safe_load((run_folder / "config.yaml").read_text())
+
+
+def test_the_weights_of_the_page_are_released() -> None:
+    named = set(re.findall(r"weights=(sapiens-[\w.-]+\w)", (ROOT / "docs/stories.md").read_text()))
+    assert len(named) >= 3
+    assert all(find_release(name) is not None for name in named)
 
 
 # ---- the stories ---------------------------------------------------------------------------------
