@@ -153,7 +153,14 @@ def _run(options: Options) -> None:
     counts = Counts()
     todo = _select(frames, folder, counts)
     click.echo(repr(predictor))
-    counts.failed += predict_videos(predictor, videos, folder, usual, options.video)
+    counts.failed += predict_videos(
+        predictor,
+        videos,
+        folder,
+        usual,
+        options.video,
+        taken={frame.key.lower() for frame in frames},
+    )
     if not frames:
         report_failures(counts, "videos")
         return

@@ -79,14 +79,28 @@ def predict_videos(
     folder: OutputFolder,
     kinds: Sequence[Kind],
     settings: VideoSettings,
+    *,
+    taken: set[str],
 ) -> list[tuple[str, str]]:
-    """Predict videos one after the other; return names and reasons of those that failed."""
+    """Predict videos one after the other; return names and reasons of those that failed.
+
+    Args:
+        predictor: of the frames.
+        sources: files and numbers of cameras.
+        folder: where the results go.
+        kinds: of files.
+        settings: of the videos.
+        taken: keys of images, in lower case: a video of such a name gets its suffix as well.
+    """
     from sapiens_lab.inference.frames import file_frame
     from sapiens_lab.inference.sources import unique_keys
 
     failed = []
     for source, key in unique_keys({s: Path(s).stem for s in sources}).items():
-        frame = file_frame(source, key if not source.isdigit() else f"camera_{source}")
+        own = f"camera_{source}" if source.isdigit() else key
+        if own.lower() in taken:
+            own += Path(source).suffix.replace(".", "_")
+        frame = file_frame(source, own)
         try:
             if not source.isdigit() and folder.is_complete(frame):
                 click.echo(f"{source}: was complete before")

@@ -155,6 +155,21 @@ def test_files_of_a_video(tmp_path: Path, weights: Weights) -> None:
     assert predict(path, weights["pose"], out, *options, "--stride", "2") == 1  # other settings
 
 
+def test_a_video_and_an_image_of_one_name_have_files_of_their_own(
+    tmp_path: Path, weights: Weights
+) -> None:
+    path = write_clip(tmp_path / "a.mp4")
+    cv2.imwrite(str(tmp_path / "a.jpg"), image_of(0, (48, 64)))
+    out = tmp_path / "out"
+    options = (str(tmp_path / "a.jpg"), "--save", "overlay,json")
+    assert predict(path, weights["segmentation"], out, *options) == 0
+    assert {p.name for p in (out / "overlay").iterdir()} == {
+        "a.segmentation.jpg", "a_mp4.segmentation.mp4"
+    }  # fmt: skip
+    assert {p.name for p in (out / "json").iterdir()} == {"a.json", "a_mp4.json"}
+    assert json.loads((out / "json/a.json").read_text())["height"] == 48
+
+
 def test_one_frame_alone_is_the_image(tmp_path: Path, weights: Weights) -> None:
     """Without settings a video is predicted as its frames would be as images."""
     path = write_clip(tmp_path / "a.mp4")
