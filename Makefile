@@ -19,4 +19,4 @@ check:  ## format, lint, types, import layers: what pre-commit and CI run
 	lint-imports
 
 test:  ## the whole test suite
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n logical

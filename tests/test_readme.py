@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 def test_two_lines_set_everything_up() -> None:
     lines = re.findall(r"^pip install .*$", README, re.MULTILINE)
     assert lines[0] == 'pip install -e ".[all]" && python train.py'
-    assert lines[1].endswith("python -m pytest")
+    assert lines[1].endswith("python -m pytest -n logical")
     assert len(lines) == 2
 
 
