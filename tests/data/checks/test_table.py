@@ -28,8 +28,13 @@ def functions() -> dict[str, Callable[..., Any]]:
 def severities(function: Callable[..., Any]) -> set[str]:
     """Return what a check, and what it calls in its own module, may answer."""
     source = inspect.getsource(function)
-    own = vars(inspect.getmodule(function))
-    called = {name for name in re.findall(r"\b(_\w+)\(", source) if callable(own.get(name))}
+    module = inspect.getmodule(function)
+    own = {
+        n: f
+        for n, f in inspect.getmembers(module, inspect.isfunction)
+        if f.__module__ == module.__name__
+    }
+    called = set(re.findall(r"\b(\w+)\(", source)) & set(own)
     text = source + "".join(inspect.getsource(own[name]) for name in called)
     return {severity for severity in ("error", "warning") if f'"{severity}"' in text}
 
