@@ -6,6 +6,7 @@ over a million pixels loses the rare ones in half precision.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sapiens_lab.ranges import NonNegative
+
+log = logging.getLogger(__name__)
 
 
 def balanced_weights(counts: NDArray[np.int64]) -> Tensor:
@@ -56,6 +59,7 @@ class WeightedCrossEntropy(nn.Module):
     ) -> None:
         super().__init__()
         self.was_counted = self.needs_counts = class_weights == "auto"
+        self._was_said = False
         given = None if isinstance(class_weights, str) else class_weights
         weights = None if given is None else torch.tensor(given).float()
         # The config is where weights come from; a checkpoint does not repeat them.
@@ -83,11 +87,12 @@ class WeightedCrossEntropy(nn.Module):
         """Compare ``logits (B, C, H, W)`` with ``labels (B, H, W)`` int64; a scalar.
 
         Raises:
-            ValueError: the sizes differ, or the number of weights is not that of the classes.
+            ValueError: the sizes differ, the number of weights is not that of the classes, or
+                ``auto`` weights are not counted before training.
         """
         _check_size(logits, labels)
         if self.needs_counts:
-            raise ValueError("class_weights=auto: call balance(counts) before the first batch")
+            self._go_unweighted()
         if self.class_weights is not None and len(self.class_weights) != logits.shape[1]:
             raise ValueError(
                 f"{len(self.class_weights)} class weights for {logits.shape[1]} classes; "
@@ -101,6 +106,14 @@ class WeightedCrossEntropy(nn.Module):
             reduction="none",  # CUDA's own sum is not deterministic
         )
         return losses.mean()
+
+    def _go_unweighted(self) -> None:
+        """Weigh all classes alike where exported weights are evaluated: nothing was counted."""
+        if self.training:
+            raise ValueError("class_weights=auto: call balance(counts) before the first batch")
+        if not self._was_said:
+            self._was_said = True
+            log.warning("class_weights=auto: no training set was counted; the loss is unweighted")
 
 
 class DiceLoss(nn.Module):

@@ -139,3 +139,17 @@ def test_counted_weights_travel_with_a_checkpoint() -> None:
     given = WeightedCrossEntropy(class_weights=[1, 1, 1, 1])
     given.load_state_dict(counted.state_dict())  # the config's word stands
     torch.testing.assert_close(given(logits, labels), WeightedCrossEntropy()(logits, labels))
+
+
+def test_an_evaluation_without_counts_is_unweighted(
+    logits: Tensor, labels: Tensor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An export that is evaluated has no training set; training without counts is a fault."""
+    loss = WeightedCrossEntropy(class_weights="auto")
+    with pytest.raises(ValueError, match="call balance"):
+        loss(logits, labels)
+    loss.eval()
+    for _ in range(2):
+        torch.testing.assert_close(loss(logits, labels), WeightedCrossEntropy()(logits, labels))
+    assert caplog.text.count("no training set was counted") == 1
+    assert loss.needs_counts  # a training that follows counts
