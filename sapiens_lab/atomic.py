@@ -167,7 +167,7 @@ def remove_leftovers(folder: Path) -> int:
     removed = 0
     for path in folder.glob(f".*{_PART}"):
         with contextlib.suppress(OSError), path.open("rb") as file:
-            if _lock(file):  # its writer is gone
+            if lock(file.fileno()):  # its writer is gone
                 path.unlink()
                 removed += 1
     return removed
@@ -219,18 +219,18 @@ def _open_part(path: Path) -> IO[bytes]:
         # Not tempfile's: it gives the file to its owner alone, whatever the umask says.
         name = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}{_PART}")
         part = name.open("x+b")
-        _lock(part)
+        lock(part.fileno())
         if os.fstat(part.fileno()).st_nlink:
             return part
         part.close()  # taken for a leftover before it was locked
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Mark a file as in use until it is closed; return whether it was free."""
+def lock(handle: int) -> bool:
+    """Mark an open file or folder as in use until it is closed; return whether it was free."""
     if sys.platform == "win32":
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Every task learns a few rendered people by heart, through the real command line."""
+"""Every task overfits a few rendered people, through the real command line."""
 
 from __future__ import annotations
 

@@ -18,7 +18,6 @@ class Samples:
     """Numbers of samples, and what a line about them says."""
 
     num_train: int
-    num_val: int
     text: str
 
     def decision(self) -> Decision:
@@ -35,7 +34,7 @@ def count(request: Request) -> Samples:
     train, val = (_dataset(request, split) for split in ("train", "val"))
     name = _NAMES[request.task]
     text = f"{len(train)} {name} to train on, {len(val)} to validate; {_division(request, train)}"
-    return Samples(num_train=len(train), num_val=len(val), text=text)
+    return Samples(num_train=len(train), text=text)
 
 
 def _dataset(request: Request, split: str) -> Any:

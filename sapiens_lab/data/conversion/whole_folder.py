@@ -10,8 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-if sys.platform != "win32":
-    import fcntl
+from sapiens_lab.atomic import lock
 
 _PART = ".part"  # suffix of folders that are being written, whose names begin with a dot
 
@@ -32,13 +31,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
     for left in path.parent.glob(f".{path.name}.*{_PART}"):
         with contextlib.suppress(OSError):
             handle = os.open(left, os.O_RDONLY)
-            if _lock(handle):  # its writer is gone
+            if lock(handle):  # its writer is gone
                 shutil.rmtree(left)
             os.close(handle)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
     part.mkdir()
     handle = os.open(part, os.O_RDONLY) if sys.platform != "win32" else -1
-    _lock(handle)
+    lock(handle)
     try:
         yield part
         check_empty(path)
@@ -63,14 +62,3 @@ def check_empty(path: Path) -> None:
         raise ValueError(f"{path} is a file or a link; name a new folder")
     if path.is_dir() and any(path.iterdir()):
         raise ValueError(f"{path} is not empty, and nothing is overwritten; name a new folder")
-
-
-def _lock(handle: int) -> bool:
-    """Mark a folder as in use until it is closed; return whether it was free."""
-    if sys.platform == "win32" or handle < 0:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

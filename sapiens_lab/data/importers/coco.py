@@ -17,7 +17,7 @@ from sapiens_lab.data.importers.annotated import (
     PointSet,
 )
 from sapiens_lab.data.importers.coco_masks import counts_of_rle
-from sapiens_lab.data.importers.files import base_of, head, look
+from sapiens_lab.data.importers.files import first, head, look
 from sapiens_lab.data.importers.gather import Gatherer, number
 
 # COCO-WholeBody keeps its 133 points under five keys; joined in this order.
@@ -30,8 +30,8 @@ def _whole_body() -> Skeleton:
 
 def find(root: Path) -> str | None:
     """Say that a folder holds COCO's JSON, if it does."""
-    path = next((path for path in look(root, ".json") if _is_coco(path)), None)
-    return None if path is None else f"COCO JSON ({path.relative_to(base_of(root))})"
+    path = first(root, ".json", _is_coco)
+    return None if path is None else f"COCO JSON ({path})"
 
 
 def read(root: Path) -> Annotated:

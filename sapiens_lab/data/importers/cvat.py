@@ -28,9 +28,8 @@ from sapiens_lab.data.importers.gather import (
     ellipse,
     number,
     numbered,
-    polygon_of_box,
 )
-from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_people
+from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_loose
 from sapiens_lab.data.importers.pixels import counts_of, paste, runs_to_mask
 from sapiens_lab.data.importers.xml_files import read_xml
 
@@ -134,13 +133,10 @@ def _add_shapes(gatherer: Gatherer, image: AnnotatedImage, elements: list[Elemen
             person.box = own.box
             boxes.remove(own)
         gatherer.add(image, person)
-    if points:
-        add_people(gatherer, image, points, boxes)
-    elif not people:
-        for box in boxes:
-            gatherer.add(image, Instance(label=box.label, polygons=[polygon_of_box(box.box)]))
-    else:
+    if people and not points:
         gatherer.dropped.add("boxes of no group beside people", image.name, len(boxes))
+    else:
+        add_loose(gatherer, image, points, boxes)
 
 
 def _skeleton(element: Element) -> Instance:

@@ -19,17 +19,17 @@ from sapiens_lab.data.importers.annotated import (
     PointSet,
 )
 from sapiens_lab.data.importers.coco_masks import counts_of_rle
-from sapiens_lab.data.importers.files import base_of, head, look, walk
-from sapiens_lab.data.importers.gather import Gatherer, ellipse, number, numbered, polygon_of_box
-from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_people
+from sapiens_lab.data.importers.files import first, head, walk
+from sapiens_lab.data.importers.gather import Gatherer, ellipse, number, numbered
+from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_loose
 
 _SKIPPED = ("label", "caption")  # of the whole image
 
 
 def find(root: Path) -> str | None:
     """Say that a folder holds Datumaro's JSON, if it does."""
-    path = next((path for path in look(root, ".json") if _is_datumaro(path)), None)
-    return None if path is None else f"Datumaro JSON ({path.relative_to(base_of(root))})"
+    path = first(root, ".json", _is_datumaro)
+    return None if path is None else f"Datumaro JSON ({path})"
 
 
 def read(root: Path) -> Annotated:
@@ -123,12 +123,7 @@ class _File:
             boxes.remove(box)
         for person in people.values():
             self._gatherer.add(image, person)
-        if points:
-            add_people(self._gatherer, image, points, boxes)
-        else:
-            for box in boxes:
-                region = Instance(label=box.label, polygons=[polygon_of_box(box.box)])
-                self._gatherer.add(image, region)
+        add_loose(self._gatherer, image, points, boxes)
 
     def _skeleton(self, row: Mapping[str, Any], label: str) -> Instance:
         keypoints: dict[str, Point] = {}

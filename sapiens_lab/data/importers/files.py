@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from sapiens_lab.data.images import SUFFIXES
@@ -48,6 +48,12 @@ def look(root: Path, suffix: str, *, depth: int = 3) -> Iterator[Path]:
             return
         if path.suffix.lower() == suffix:
             yield path
+
+
+def first(root: Path, suffix: str, is_ours: Callable[[Path], bool]) -> Path | None:
+    """Return the first file of a suffix that is of a format; relative to ``base_of(root)``."""
+    path = next((path for path in look(root, suffix) if is_ours(path)), None)
+    return None if path is None else path.relative_to(base_of(root))
 
 
 def head(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from sapiens_lab.data.importers.annotated import AnnotatedImage, Box, Instance, Point
-from sapiens_lab.data.importers.gather import Gatherer
+from sapiens_lab.data.importers.gather import Gatherer, polygon_of_box
 
 UNCLEAR = "points that no group or box assigns to a person"
 TWICE = "points of a name that their person has already"
@@ -28,6 +28,20 @@ class LooseBox:
     label: str
     box: Box
     group: Hashable = None
+
+
+def add_loose(
+    gatherer: Gatherer,
+    image: AnnotatedImage,
+    points: Sequence[LoosePoint],
+    boxes: Sequence[LooseBox],
+) -> None:
+    """Add people of loose points and boxes; boxes of an image without points are regions."""
+    if points:
+        add_people(gatherer, image, points, boxes)
+        return
+    for box in boxes:
+        gatherer.add(image, Instance(label=box.label, polygons=[polygon_of_box(box.box)]))
 
 
 def add_people(

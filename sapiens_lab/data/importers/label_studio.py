@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.data.importers.annotated import Annotated, AnnotatedImage, Box, Instance, Polygon
 from sapiens_lab.data.importers.brush import decode_brush
-from sapiens_lab.data.importers.files import base_of, head, look, walk
-from sapiens_lab.data.importers.gather import Gatherer, ellipse, number, pairs, polygon_of_box
-from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_people
+from sapiens_lab.data.importers.files import first, head, walk
+from sapiens_lab.data.importers.gather import Gatherer, ellipse, number, pairs
+from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_loose
 from sapiens_lab.data.importers.pixels import counts_of
 
 _HIDDEN = ("occluded", "hidden", "invisible", "not visible")  # choices for a point
@@ -27,8 +27,8 @@ Result = Mapping[str, Any]
 
 def find(root: Path) -> str | None:
     """Say that a folder holds an export of Label Studio, if it does."""
-    path = next((path for path in look(root, ".json") if _is_label_studio(path)), None)
-    return None if path is None else f"a Label Studio export ({path.relative_to(base_of(root))})"
+    path = first(root, ".json", _is_label_studio)
+    return None if path is None else f"a Label Studio export ({path})"
 
 
 def read(root: Path) -> Annotated:
@@ -136,11 +136,7 @@ def _add_results(gatherer: Gatherer, image: AnnotatedImage, results: list[Result
             boxes.append(LooseBox(label=label, box=_box(value, image), group=groups.get(name)))
         elif region := _region(gatherer, image, kind, value, label):
             gatherer.add(image, region)
-    if points:
-        add_people(gatherer, image, points, boxes)
-    else:
-        for box in boxes:
-            gatherer.add(image, Instance(label=box.label, polygons=[polygon_of_box(box.box)]))
+    add_loose(gatherer, image, points, boxes)
 
 
 def _groups(results: list[Result]) -> dict[str, str]:

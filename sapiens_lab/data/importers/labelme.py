@@ -14,7 +14,7 @@ from typing import Any
 
 from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.data.importers.annotated import Annotated, AnnotatedImage, Box, Instance
-from sapiens_lab.data.importers.files import base_of, head, look, walk
+from sapiens_lab.data.importers.files import first, head, walk
 from sapiens_lab.data.importers.gather import Gatherer, ellipse, number, pairs, polygon_of_box
 from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_people
 from sapiens_lab.data.importers.pixels import counts_of, paste, read_png_mask
@@ -24,9 +24,8 @@ _HIDDEN = ("occluded", "hidden", "invisible")  # flags of a point
 
 def find(root: Path) -> str | None:
     """Say that a folder holds LabelMe's files, if it does."""
-    files = (path for path in look(root, ".json") if _is_labelme(path))
-    first = next(files, None)
-    return None if first is None else f"LabelMe files ({first.relative_to(base_of(root))}, ...)"
+    path = first(root, ".json", _is_labelme)
+    return None if path is None else f"LabelMe files ({path}, ...)"
 
 
 def read(root: Path) -> Annotated:

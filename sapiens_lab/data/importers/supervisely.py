@@ -22,8 +22,8 @@ from sapiens_lab.data.importers.annotated import (
     PointSet,
 )
 from sapiens_lab.data.importers.files import base_of, head, walk
-from sapiens_lab.data.importers.gather import Gatherer, number, pairs, polygon_of_box
-from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_people
+from sapiens_lab.data.importers.gather import Gatherer, number, pairs
+from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_loose
 from sapiens_lab.data.importers.pixels import counts_of, fill, paste, read_png_mask
 from sapiens_lab.limits import MAX_MAP_PIXELS
 
@@ -118,11 +118,7 @@ def _read_file(
             gatherer.add(image, Instance(label=label, keypoints=named))
         elif region := _region(gatherer, image, entry, label):
             gatherer.add(image, region)
-    if points:
-        add_people(gatherer, image, points, boxes)
-    else:
-        for box in boxes:
-            gatherer.add(image, Instance(label=box.label, polygons=[polygon_of_box(box.box)]))
+    add_loose(gatherer, image, points, boxes)
 
 
 def _outline(entry: Mapping[str, Any], key: str) -> list[float]:

@@ -17,8 +17,8 @@ from sapiens_lab.anatomy.loading import read_json
 from sapiens_lab.data.importers.annotated import Annotated, AnnotatedImage, Instance
 from sapiens_lab.data.importers.csv_files import read_csv, read_lines
 from sapiens_lab.data.importers.files import base_of, head, look, walk
-from sapiens_lab.data.importers.gather import Gatherer, ellipse, number, polygon_of_box
-from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_people
+from sapiens_lab.data.importers.gather import Gatherer, ellipse, number
+from sapiens_lab.data.importers.grouping import LooseBox, LoosePoint, add_loose
 
 _LABELS = ("label", "name", "class", "category", "keypoint", "part", "type")
 _GROUPS = ("person", "person_id", "group", "group_id", "instance", "instance_id", "track", "id")
@@ -252,8 +252,4 @@ def _add(
             gatherer.add(image, Instance(label=label, polygons=[values]))
         else:
             gatherer.dropped.add(f"shapes of the kind {kind[:30]!r}", image.name)
-    if points:
-        add_people(gatherer, image, points, boxes)
-    else:
-        for box in boxes:
-            gatherer.add(image, Instance(label=box.label, polygons=[polygon_of_box(box.box)]))
+    add_loose(gatherer, image, points, boxes)

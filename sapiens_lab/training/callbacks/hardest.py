@@ -17,7 +17,7 @@ from sapiens_lab.atomic import write_text
 from sapiens_lab.data.sample import Batch, Meta
 from sapiens_lab.ranges import Count
 from sapiens_lab.tasks.task import Task
-from sapiens_lab.training.callbacks.images import sheet
+from sapiens_lab.training.callbacks.images import columns, sheet
 from sapiens_lab.training.learner import Learner
 from sapiens_lab.training.loggers import send_image
 from sapiens_lab.training.processes import gather
@@ -96,12 +96,8 @@ class HardestSamples(Callback):
     ) -> list[RGBImage]:
         name, value = next(iter(row.metrics.items()))
         caption = f"id {row.id}\n{name} {value:.3g}"
-        columns = (
-            add_caption(view.plain(batch, index), caption),
-            view.target(batch, index),
-            view.prediction(batch, index, prediction),
-        )
-        return [image for image in columns if image is not None]
+        plain, *drawn = columns(view, batch, index, prediction)
+        return [add_caption(plain, caption), *drawn]
 
     def _draw(self, row: _Row, images: list[RGBImage]) -> None:
         self._drawn.append((row.difficulty, images))

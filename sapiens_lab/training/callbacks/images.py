@@ -65,12 +65,7 @@ class SampleGrid(Callback):
         if not trainer.is_global_zero:
             return
         for i in range(min(len(batch), self.num_samples - len(self._rows))):
-            columns = (
-                self.view.plain(batch, i),
-                self.view.target(batch, i),
-                self.view.prediction(batch, i, outputs[i]),
-            )
-            self._rows.append([image for image in columns if image is not None])
+            self._rows.append(columns(self.view, batch, i, outputs[i]))
 
     def _write(self, trainer: L.Trainer, name: str) -> None:
         rows, self._rows = self._rows, []
@@ -100,6 +95,12 @@ class SampleGrid(Callback):
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the image."""
         self._write(trainer, "test")
+
+
+def columns(view: View, batch: Batch, index: int, prediction: Any) -> list[RGBImage]:
+    """Return a sample's image, then its ground truth and prediction where a view draws them."""
+    drawn = (view.target(batch, index), view.prediction(batch, index, prediction))
+    return [view.plain(batch, index), *(image for image in drawn if image is not None)]
 
 
 def sheet(rows: Sequence[Sequence[RGBImage]], titles: Sequence[str]) -> RGBImage:

@@ -279,7 +279,7 @@ def test_the_number_of_samples_chooses_the_recipe(
     words = ["experiment=finetune/depth", "data.root=.", "trainer=cpu", "image_size=[64,48]",
              "weights=null", "backbone=tiny"]  # fmt: skip
     request = Request.of(words, compose)
-    many = Samples(num_train=number, num_val=9, text="")
+    many = Samples(num_train=number, text="")
     found = length.choose_recipe(request, many)
     assert f"recipe={recipe}" in found[0].words
     request = request.with_decisions(found)
@@ -298,7 +298,7 @@ def test_a_gpu_holds_what_its_memory_allows(monkeypatch: pytest.MonkeyPatch) -> 
         request = Request.of(given, compose)
         begun = start.choose_start(request)
         request = request.with_decisions(begun)
-        many = Samples(num_train=3000, num_val=9, text="")
+        many = Samples(num_train=3000, text="")
         recipe = length.choose_recipe(request, many)
         planned = length.plan(request.with_decisions(recipe), many)
         all_words = [word for d in [*begun, *recipe, *planned] for word in d.words]
@@ -323,7 +323,7 @@ def test_few_samples_leave_a_large_encoder_to_lora() -> None:
              "weights=sapiens-pretrain-0.3b"]  # fmt: skip
     request = Request.of(words, compose)
     request = request.with_decisions(start.choose_start(request))
-    [few] = length.choose_recipe(request, Samples(num_train=60, num_val=6, text=""))
+    [few] = length.choose_recipe(request, Samples(num_train=60, text=""))
     assert few.words == ("recipe=tiny", "tune=lora")
 
 
